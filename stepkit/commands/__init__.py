@@ -1,0 +1,1 @@
+"""One file a verb: arguments and printing, nothing else."""

@@ -1,0 +1,74 @@
+"""stepkit's own sections of a config: what does not belong to any plugin. Checked by their type hints, as plugins are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What counts as better; said once. Fills early stopping, ReduceLROnPlateau and `best`.
+
+    Args:
+        metric: a logged name, as `accuracy/val`; auto follows the data's task.
+        mode: whether less or more of it is better; auto follows the metric.
+    """
+
+    metric: str = "auto"
+    mode: Literal["auto", "min", "max"] = "auto"
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The one training step.
+
+    Args:
+        accumulate: micro-batches an optimizer step; the loss of each is divided by it.
+        clip: largest gradient norm (or value); null clips nothing.
+        clip_by: what is clipped: the norm of all gradients together, or each value.
+        decay: weight decay on all parameters, or on matrices only (not on biases and norms).
+        scheduler_interval: whether the scheduler steps by step or by epoch; auto: by step if it knows total_steps.
+    """
+
+    accumulate: Annotated[int, Ge(1)] = 1
+    clip: Annotated[float, Gt(0)] | None = None
+    clip_by: Literal["norm", "value"] = "norm"
+    decay: Literal["all", "matrices"] = "all"
+    scheduler_interval: Literal["auto", "step", "epoch"] = "auto"
+
+
+@dataclass(frozen=True)
+class Observe:
+    """What is read from each step.
+
+    Args:
+        every: optimizer steps between two observations; 1 sees every step.
+        flush_every: optimizer steps after which what was seen is written.
+    """
+
+    every: Annotated[int, Ge(1)] = 1
+    flush_every: Annotated[int, Ge(1)] = 100
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What stepkit itself reads in the `data` section, beside the plugin's options.
+
+    Args:
+        batch_size: samples a batch, in each process.
+        num_workers: processes that load samples of a torch Dataset; 0 loads them in this one.
+        pin_memory: keep batches in page-locked memory, for faster copies to a GPU.
+        split_seed: seed of the split into train, val and test; apart from `seed`, so that runs compare.
+    """
+
+    batch_size: Annotated[int, Ge(1)] = 32
+    num_workers: Annotated[int, Ge(0)] = 0
+    pin_memory: bool = False
+    split_seed: int = 0
+
+
+SECTIONS: dict[str, type] = {"monitor": Monitor, "step": StepSettings, "observe": Observe}
+PLAIN = ("experiment", "name", "tags", "notes", "seed", "trusted")

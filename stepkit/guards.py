@@ -1,0 +1,134 @@
+"""Silent mistakes, stopped at the first batch, before any training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .errors import WrongData, WrongModel
+from .step import Step, places
+
+CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+ELEMENTWISE_LOSSES = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.PoissonNLLLoss)
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Whatever happens inside leaves random numbers, buffers and gradients as they were."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                buffer.copy_(buffers[name])
+        module.zero_grad(set_to_none=True)
+
+
+def check_first_batch(step: Step, batch: Any, indices: Tensor | None = None) -> None:
+    """Forward and loss of one batch. Raises WrongModel or WrongData, naming the shapes or values seen."""
+    with undisturbed(step):
+        if type(step).training_step is Step.training_step:
+            _check_pair(step, batch, indices)
+            loss = step.training_step(batch, 0)
+        else:
+            loss = step.training_step(batch, 0)
+        check_loss(loss, step)
+
+
+def _check_pair(step: Step, batch: Any, indices: Tensor | None) -> None:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise WrongModel(f"a batch is {_shape(batch)}; a plain model takes (x, y): give tensors, or override training_step in a Step")
+    x, y = batch
+    try:
+        output = step(x)
+    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+        raise WrongModel(f"model {_name(step.network)} does not take x of {_shape(x)}: {_first_line(error)}") from error
+    if step.loss is None:
+        raise WrongModel("loss=null, but the model computes no loss of its own; give loss=…")
+    if isinstance(output, Tensor) and isinstance(y, Tensor):
+        check_shapes(step.loss, *places(output, y), indices)
+
+
+def check_shapes(loss: Any, output: Tensor, target: Tensor, indices: Tensor | None = None) -> None:
+    """Whether loss(output, target) means what it says. Raises WrongModel or WrongData."""
+    name = _name(loss)
+    if isinstance(loss, CLASS_LOSSES):
+        _check_classes(name, output, target, indices)
+    elif isinstance(loss, ELEMENTWISE_LOSSES) and output.shape != target.shape:
+        raise WrongModel(
+            f"{name} of predictions {_shape(output)} against targets {_shape(target)} would broadcast to "
+            f"{_broadcast(output, target)}; give both the same shape"
+        )
+
+
+def _check_classes(name: str, output: Tensor, target: Tensor, indices: Tensor | None) -> None:
+    if output.ndim < 2:
+        raise WrongModel(f"{name} wants scores [N, classes], the model gives {_shape(output)}")
+    if target.is_floating_point() and target.shape != output.shape:
+        raise WrongModel(f"{name} wants class numbers, the targets are {target.dtype} {_shape(target)}; for numbers use loss=mse")
+    if target.is_floating_point():
+        return
+    if target.shape != output.shape[:1] + output.shape[2:]:
+        raise WrongModel(f"{name} wants targets {_shape(output[:, 0])} for scores {_shape(output)}, the targets are {_shape(target)}")
+    classes = output.shape[1]
+    wrong = ((target < 0) | (target >= classes)) & (target != -100)
+    if wrong.any():
+        place = tuple(wrong.nonzero()[0].tolist())
+        sample = int(indices[place[0]]) if indices is not None and place[0] < len(indices) else place[0]
+        label = int(target[place])
+        raise WrongData(f"class {label} of sample {sample} is out of range: the model knows {classes} classes, 0 to {classes - 1}")
+
+
+def check_loss(loss: Any, module: nn.Module) -> None:
+    """A loss must be one number that depends on a parameter. Raises WrongModel."""
+    if isinstance(loss, dict):
+        loss = loss.get("loss")
+    if not isinstance(loss, Tensor):
+        raise WrongModel(f"training_step gives {type(loss).__name__}; the loss, a scalar tensor, is wanted")
+    if loss.numel() != 1:
+        raise WrongModel(f"the loss is {_shape(loss)}, not one number; reduce it (reduction=mean)")
+    if not loss.requires_grad:
+        frozen = not any(p.requires_grad for p in module.parameters())
+        reason = "the model has no trainable parameter" if frozen else "it was detached on the way"
+        raise WrongModel(f"the loss does not depend on any parameter: {reason}; nothing would be trained")
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
+    """An optimizer must hold a parameter that can get a gradient. Raises WrongModel."""
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    if not any(p.requires_grad for p in held):
+        raise WrongModel(f"{_name(optimizer)} holds no trainable parameter; nothing would be trained")
+
+
+def _name(obj: Any) -> str:
+    return type(obj).__name__
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return str(list(value.shape))
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(_shape(item) for item in value) + ")"
+    return type(value).__name__
+
+
+def _broadcast(output: Tensor, target: Tensor) -> str:
+    try:
+        return str(list(torch.broadcast_shapes(output.shape, target.shape)))
+    except RuntimeError:
+        return "nothing: the shapes do not fit"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

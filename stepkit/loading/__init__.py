@@ -1,0 +1,1 @@
+"""From a data plugin's splits to batches: which samples, in which order, on which process, prepared how."""

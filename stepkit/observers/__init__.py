@@ -1,0 +1,1 @@
+"""What is read from each step: fused over all parameters, never changing a bit of the training."""

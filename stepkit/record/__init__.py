@@ -1,0 +1,1 @@
+"""A run's directory: what ran, how it ended, and where everything it left lies. No torch."""

@@ -1,0 +1,129 @@
+"""The step: what happens to one batch. It is declared here and nowhere else.
+
+Who calls whom, since control turns round inside: Lightning's epoch loop calls `optimizer.step(closure)`; inside it
+the closure runs, in this order,
+
+    optimizer.zero_grad()              at the first micro-batch of an optimizer step only
+    loss = training_step(batch)        forward, then loss: below
+    (loss / accumulate).backward()
+    observers see the gradient, then it is clipped
+
+and then the optimizer updates the parameters. Under accumulation the closure runs alone for all micro-batches but the
+last. Under 16-bit floats with a gradient scaler the closure runs before `optimizer.step`, so that the gradient can be
+unscaled in between. Everything is Lightning's automatic optimization; nothing here calls backward or step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+
+class Step(pl.LightningModule):
+    """The loss of a batch, its metrics, its optimizer and scheduler.
+
+    A plain `nn.Module` is wrapped in one. A subclass builds its network in `__init__` (as `self.network`, or with a
+    `forward` of its own) and may override `training_step`, for batches other than (x, y).
+    """
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        super().__init__()
+        if network is not None:
+            self.network = network
+
+    def attach(
+        self,
+        *,
+        loss: nn.Module | Callable[..., Tensor] | None,
+        metrics: Mapping[str, Metric],
+        optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] | None,
+        scheduler: Callable[[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        decay: str = "all",
+    ) -> Step:
+        """Give it what the config chose. A loss with parameters joins the optimizer, as a part of this module."""
+        self.loss = loss
+        self._optimizer, self._scheduler, self._decay = optimizer, scheduler, decay
+        for split in ("val", "test"):
+            tracked: dict[str, nn.Module] = {"loss": MeanMetric()}
+            tracked.update({name: metric.clone() for name, metric in metrics.items()})
+            setattr(self, f"{split}_metrics", nn.ModuleDict(tracked))
+        return self
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.network(*inputs)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """(x, y) -> the batch's loss, a scalar."""
+        x, y = batch
+        return self.compare(self(x), y)
+
+    def compare(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of the model's output against the target; sequences of class scores count each place as a sample."""
+        assert self.loss is not None
+        return self.loss(*places(output, target))  # type: ignore[no-any-return]
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_metrics("test")
+
+    def _evaluate(self, batch: Any, split: str) -> None:
+        x, y = batch
+        output = self(x)
+        metrics = getattr(self, f"{split}_metrics")
+        metrics["loss"].update(self.compare(output, y).detach(), weight=len(y))
+        scores, target = numbers(*places(output, y))
+        for name, metric in metrics.items():
+            if name != "loss":
+                metric.update(scores, target)
+
+    def _log_metrics(self, split: str) -> None:
+        """Logged once an epoch, not once a batch: a torchmetrics metric already sums over batches and ranks."""
+        for name, metric in getattr(self, f"{split}_metrics").items():
+            if metric.update_called:
+                self.log(f"{name}/{split}", metric.compute(), rank_zero_only=False, sync_dist=False)
+                metric.reset()
+
+    def configure_optimizers(self) -> Any:
+        assert self._optimizer is not None
+        optimizer = self._optimizer(parameter_groups(self, self._decay))
+        if self._scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
+
+
+def places(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, T, C] scores against [N, T] class numbers -> [N*T, C] and [N*T]; all else is left as it is."""
+    if output.ndim == target.ndim + 1 and target.ndim >= 2 and not target.is_floating_point() and output.shape[:-1] == target.shape:
+        return output.flatten(0, -2), target.flatten()
+    return output, target
+
+
+def numbers(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, 1] against [N, 1] -> [N] and [N], as metrics want single numbers; all else is left as it is."""
+    if output.shape == target.shape and output.ndim == 2 and output.shape[1] == 1:
+        return output.squeeze(1), target.squeeze(1)
+    return output, target
+
+
+def parameter_groups(module: nn.Module, decay: str) -> list[dict[str, Any]]:
+    """The trainable parameters; with decay "matrices", biases and norms (fewer than two dimensions) are not decayed."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if decay == "all":
+        return [{"params": parameters}]
+    matrices = [p for p in parameters if p.ndim >= 2]
+    others = [p for p in parameters if p.ndim < 2]
+    groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
