@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from torch import nn
@@ -80,7 +81,13 @@ def build_data(composed: Composed) -> tuple[Any, DataSettings]:
 def build_loaders(data: Any, settings: DataSettings, seed: int) -> dict[str, Iterable[Any]]:
     """A loader a split; shuffled from (seed, epoch) for training. Raises WrongData."""
     here = place()
-    common = {"batch_size": settings.batch_size, "num_workers": settings.num_workers, "pin_memory": settings.pin_memory, "rank": here.rank, "world": here.world}
+    common: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "num_workers": settings.num_workers,
+        "pin_memory": settings.pin_memory,
+        "rank": here.rank,
+        "world": here.world,
+    }
     return {
         split: loader(getattr(data, split), split, seed=seed, shuffle=split == "train", **common)
         for split in SPLITS
@@ -117,10 +124,14 @@ def build_module(composed: Composed) -> pl.LightningModule:
 
 def _foreign(model: pl.LightningModule, composed: Composed) -> pl.LightningModule:
     """A LightningModule that is no Step runs unchanged, with what it brings."""
-    chosen = [g for g in ("loss", "optimizer", "scheduler") if composed.cfg[g] is not None and not _automatic(composed, g)]
+    chosen = [
+        g for g in ("loss", "optimizer", "scheduler") if composed.cfg[g] is not None and not _automatic(composed, g)
+    ]
     if chosen:
         off = " ".join(f"{group}=null" for group in chosen)
-        raise Unsupported(f"model {type(model).__name__} is a LightningModule with its own loss and optimizer; add {off}")
+        raise Unsupported(
+            f"model {type(model).__name__} is a LightningModule with its own loss and optimizer; add {off}"
+        )
     return model
 
 
@@ -163,7 +174,9 @@ def build_monitor(composed: Composed, module: pl.LightningModule) -> Monitor:
     known = [f"{name}/val" for name in ("loss", *composed.cfg.metric)]
     if monitor.metric not in known:
         where = composed.where("monitor.metric")
-        raise WrongValue("monitor.metric", monitor.metric, f"nothing logs it; {nearest(monitor.metric, known)}", where=where)
+        raise WrongValue(
+            "monitor.metric", monitor.metric, f"nothing logs it; {nearest(monitor.metric, known)}", where=where
+        )
     if composed.cfg.monitor.mode == "auto" and monitor.metric != "loss/val":
         higher = getattr(module.val_metrics[monitor.metric.removesuffix("/val")], "higher_is_better", None)  # type: ignore[index]
         return Monitor(monitor.metric, "min" if higher is False else "max")
@@ -205,17 +218,21 @@ def build_trainer(composed: Composed, parts: Parts, directory: Path, extra: Iter
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-    except (ValueError, TypeError, RuntimeError, pl.utilities.exceptions.MisconfigurationException) as error:
+    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         accelerator = options.get("accelerator", "auto")
-        if "accelerator" in str(error).lower() or "device" in str(error).lower():
-            raise NoDevice(f"trainer.accelerator={accelerator}, devices={options.get('devices')}: {first_line(error)}") from error
+        if any(word in str(error).lower() for word in ("accelerator", "device", "backend", "gpu")):
+            raise NoDevice(
+                f"trainer.accelerator={accelerator}, devices={options.get('devices')}: {first_line(error)}"
+            ) from error
         raise Unsupported(f"trainer: {first_line(error)}") from error
 
 
 def _logger(composed: Composed, name: str, directory: Path) -> Any:
     key = f"logger.{name}"
     node = OmegaConf.select(composed.cfg, key)
-    if "save_dir" in described(composed.plugins[key]).options and (node.get("save_dir") is None or composed.where(f"{key}.save_dir").startswith("default")):
+    if "save_dir" in described(composed.plugins[key]).options and (
+        node.get("save_dir") is None or composed.where(f"{key}.save_dir").startswith("default")
+    ):
         return construct(composed, key, save_dir=str(directory))
     return construct(composed, key)
 

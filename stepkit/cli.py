@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         verb = choose_verb(arguments)
-        return int(importlib.import_module(f".commands.{ {**VERBS, **HIDDEN}[verb][0]}", __package__).main(arguments))
+        return int(importlib.import_module(f".commands.{ {**VERBS, **HIDDEN}[verb][0] }", __package__).main(arguments))
     except UserError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise

@@ -12,7 +12,6 @@ from .errors import BrokenPlugin, UserError
 from .plugins import Plugin
 
 
-
 def construct(composed: Composed, key: str, *arguments: Any, leave_out: Iterable[str] = (), **more: Any) -> Any:
     """The object that the node at `key` names. What its constructor refuses is told in one line with its options."""
     plugin = composed.plugins[key]
@@ -29,7 +28,9 @@ def construct(composed: Composed, key: str, *arguments: Any, leave_out: Iterable
 
 def _options(composed: Composed, key: str, node: DictConfig) -> dict[str, Any]:
     """The node's values, resolved; parts that name a class are constructed."""
-    return {str(name): _value(composed, f"{key}.{name}", node[name]) for name in node if not str(name).startswith("_")}
+    return {
+        str(name): _value(composed, f"{key}.{name!s}", node[name]) for name in node if not str(name).startswith("_")
+    }
 
 
 def _value(composed: Composed, key: str, value: Any) -> Any:

@@ -33,7 +33,7 @@ class BadSyntax(UserError):
 class UnknownKey(UserError):
     """A key that nothing reads."""
 
-    def __init__(self, key: str, known: Iterable[str], *, value: str = "", where: str = "", owner: str = "") -> None:
+    def __init__(self, key: str, known: Iterable[str], *, value: object = "", where: str = "", owner: str = "") -> None:
         what = f"{owner} has no option '{key.rpartition('.')[2]}'" if owner else f"no key '{key.rpartition('.')[2]}'"
         prefix = key.rpartition(".")[0]
         advice = nearest(key.rpartition(".")[2], known, prefix=f"{prefix}." if prefix else "")

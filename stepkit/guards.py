@@ -15,7 +15,15 @@ from .errors import WrongData, WrongModel
 from .step import Step, places
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
-ELEMENTWISE_LOSSES = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.PoissonNLLLoss)
+ELEMENTWISE_LOSSES = (
+    nn.MSELoss,
+    nn.L1Loss,
+    nn.HuberLoss,
+    nn.SmoothL1Loss,
+    nn.BCELoss,
+    nn.BCEWithLogitsLoss,
+    nn.PoissonNLLLoss,
+)
 
 
 @contextmanager
@@ -48,7 +56,9 @@ def check_first_batch(step: Step, batch: Any, indices: Tensor | None = None) -> 
 
 def _check_pair(step: Step, batch: Any, indices: Tensor | None) -> None:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise WrongModel(f"a batch is {_shape(batch)}; a plain model takes (x, y): give tensors, or override training_step in a Step")
+        raise WrongModel(
+            f"a batch is {_shape(batch)}; a plain model takes (x, y): give tensors, or override training_step in a Step"
+        )
     x, y = batch
     try:
         output = step(x)
@@ -76,18 +86,24 @@ def _check_classes(name: str, output: Tensor, target: Tensor, indices: Tensor | 
     if output.ndim < 2:
         raise WrongModel(f"{name} wants scores [N, classes], the model gives {_shape(output)}")
     if target.is_floating_point() and target.shape != output.shape:
-        raise WrongModel(f"{name} wants class numbers, the targets are {target.dtype} {_shape(target)}; for numbers use loss=mse")
+        raise WrongModel(
+            f"{name} wants class numbers, the targets are {target.dtype} {_shape(target)}; for numbers use loss=mse"
+        )
     if target.is_floating_point():
         return
     if target.shape != output.shape[:1] + output.shape[2:]:
-        raise WrongModel(f"{name} wants targets {_shape(output[:, 0])} for scores {_shape(output)}, the targets are {_shape(target)}")
+        raise WrongModel(
+            f"{name} wants targets {_shape(output[:, 0])} for scores {_shape(output)}, the targets are {_shape(target)}"
+        )
     classes = output.shape[1]
     wrong = ((target < 0) | (target >= classes)) & (target != -100)
     if wrong.any():
         place = tuple(wrong.nonzero()[0].tolist())
         sample = int(indices[place[0]]) if indices is not None and place[0] < len(indices) else place[0]
         label = int(target[place])
-        raise WrongData(f"class {label} of sample {sample} is out of range: the model knows {classes} classes, 0 to {classes - 1}")
+        raise WrongData(
+            f"class {label} of sample {sample} is out of range: the model knows {classes} classes, 0 to {classes - 1}"
+        )
 
 
 def check_loss(loss: Any, module: nn.Module) -> None:
@@ -125,7 +141,7 @@ def _shape(value: Any) -> str:
 
 def _broadcast(output: Tensor, target: Tensor) -> str:
     try:
-        return str(list(torch.broadcast_shapes(output.shape, target.shape)))
+        return str(list(torch.broadcast_shapes(output.shape, target.shape)))  # type: ignore[no-untyped-call]
     except RuntimeError:
         return "nothing: the shapes do not fit"
 

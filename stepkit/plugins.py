@@ -50,7 +50,9 @@ class Plugin:
 
     def load(self) -> Callable[..., Any]:
         """Import it. Raises BrokenPlugin, with the line of the plugin's own code that failed."""
-        return resolve(self.reference, f"{self.group} '{self.name}'{f' of {self.distribution}' if self.distribution else ''}")
+        return resolve(
+            self.reference, f"{self.group} '{self.name}'{f' of {self.distribution}' if self.distribution else ''}"
+        )
 
 
 _local: dict[str, Callable[..., Any]] = {}
@@ -76,7 +78,9 @@ def _declared() -> dict[str, dict[str, list[Plugin]]]:
         for entry in dist.entry_points:
             group = entry.group.removeprefix(PREFIX)
             if entry.group.startswith(PREFIX) and group in table:
-                table[group].setdefault(entry.name, []).append(Plugin(group, entry.name, entry.value, name, dist.version))
+                table[group].setdefault(entry.name, []).append(
+                    Plugin(group, entry.name, entry.value, name, dist.version)
+                )
     return table
 
 
@@ -100,7 +104,9 @@ def everything() -> Iterator[Plugin]:
 def available(group: str) -> list[str]:
     """The names of a group, sorted: plain ones, and the qualified ones of clashing plugins."""
     names = set(_declared()[group])
-    names.update(f"{p.distribution}.{p.name}" for claims in _declared()[group].values() if len(claims) > 1 for p in claims)
+    names.update(
+        f"{p.distribution}.{p.name}" for claims in _declared()[group].values() if len(claims) > 1 for p in claims
+    )
     names.update(ref.removeprefix(f"{LOCAL}{group}.") for ref in _local if ref.startswith(f"{LOCAL}{group}."))
     return sorted(names)
 
@@ -170,14 +176,18 @@ def resolve(reference: str, what: str) -> Callable[..., Any]:
 
 
 def _cause(error: BaseException) -> str:
-    """`ModuleNotFoundError: No module named 'x' (net.py, line 3)`: the last line of the author's own code."""
-    where = ""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename and f.filename != __file__]
-    if frames:
-        where = f" ({os.path.relpath(frames[-1].filename) if frames[-1].filename.startswith(os.getcwd()) else frames[-1].filename}, line {frames[-1].lineno})"
+    """`ModuleNotFoundError: No module named 'x' (net.py, line 3)`: with the last line of the author's own code."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    frames = [f for f in frames if f.filename != __file__]
+    where = _place(frames[-1].filename, frames[-1].lineno) if frames else ""
     if isinstance(error, SyntaxError):
-        where = f" ({error.filename}, line {error.lineno})"
+        return f"{type(error).__name__}: {error.msg}{_place(error.filename or '?', error.lineno)}"
     hint = ""
-    if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in sys.modules:
-        hint = f"; pip install {error.name.partition('.')[0]}"
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing and missing not in sys.modules:
+        hint = f"; pip install {missing}"
     return f"{type(error).__name__}: {error}{where}{hint}"
+
+
+def _place(file: str, line: int | None) -> str:
+    return f" ({os.path.relpath(file) if file.startswith(os.getcwd()) else file}, line {line})"

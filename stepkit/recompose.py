@@ -22,7 +22,9 @@ def recomposed(path: Path) -> Composed:
         node = OmegaConf.select(cfg, key)
         if node is not None:
             group = key.partition(".")[0] if key.count(".") <= 1 else "part"
-            composed.plugins[key] = allowed(group, f"{key}._target_", node.get("_target_"), composed.trusted, project.root, str(path))
+            composed.plugins[key] = allowed(
+                group, f"{key}._target_", node.get("_target_"), composed.trusted, project.root, str(path)
+            )
     return composed
 
 

@@ -49,4 +49,5 @@ class DataSpec:
     def from_plain(cls, facts: dict[str, Any]) -> DataSpec:
         """The inverse of `plain`."""
         names = {field.name for field in fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k in names})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items() if k in names}
+        return cls(**values)

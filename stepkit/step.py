@@ -65,7 +65,7 @@ class Step(pl.LightningModule):
     def compare(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of the model's output against the target; sequences of class scores count each place as a sample."""
         assert self.loss is not None
-        return self.loss(*places(output, target))  # type: ignore[no-any-return]
+        return self.loss(*places(output, target))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")
@@ -106,7 +106,12 @@ class Step(pl.LightningModule):
 
 def places(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """[N, T, C] scores against [N, T] class numbers -> [N*T, C] and [N*T]; all else is left as it is."""
-    if output.ndim == target.ndim + 1 and target.ndim >= 2 and not target.is_floating_point() and output.shape[:-1] == target.shape:
+    if (
+        output.ndim == target.ndim + 1
+        and target.ndim >= 2
+        and not target.is_floating_point()
+        and output.shape[:-1] == target.shape
+    ):
         return output.flatten(0, -2), target.flatten()
     return output, target
 
@@ -125,5 +130,5 @@ def parameter_groups(module: nn.Module, decay: str) -> list[dict[str, Any]]:
         return [{"params": parameters}]
     matrices = [p for p in parameters if p.ndim >= 2]
     others = [p for p in parameters if p.ndim < 2]
-    groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]

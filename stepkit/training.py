@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from rich.console import Console
 
 from .build import Parts, build, build_trainer
 from .config.hydra import Composed
-from .config.secrets import to_yaml
+from .config.secrets import shown, to_yaml
 from .engine import ranks
 from .engine.checkpoint import BEST, FOLDER, LAST
 from .engine.progress import Bar
 from .engine.quiet import hush
 from .engine.signals import ending_cleanly
 from .errors import RunFailed, UserError
+from .recompose import recomposed
 from .record.directory import new_directory
 from .record.record import RunDirectory, Status, new_record
-from .recompose import recomposed
 
 log = logging.getLogger("stepkit")
 
@@ -68,7 +69,7 @@ def fit(composed: Composed, parts: Parts, directory: RunDirectory, trainer: pl.T
             trainer.save_checkpoint(directory.path / FOLDER / LAST)
             keep_metrics(directory, trainer, parts, fitted)
         end.exit_code = asked.exit_code
-        if not asked.signal and "test" in parts.loaders:
+        if not asked.signal and "test" in parts.loaders and is_overridden("test_step", parts.module):
             test(directory, trainer, parts)
     return Result(directory, end.exit_code)
 
@@ -102,7 +103,8 @@ def prepare_directory(composed: Composed, path: Path | None = None) -> RunDirect
     cfg = composed.cfg
     experiment = composed.choices.get("experiment") or "run"
     path = path or new_directory(composed.project.outputs, experiment)
-    given = {"name": cfg.name, "tags": list(cfg.tags or ()), "notes": cfg.notes, "seed": int(cfg.seed)}
+    written = shown(cfg)
+    given = {"name": written["name"], "tags": written["tags"] or [], "notes": written["notes"], "seed": int(cfg.seed)}
     return RunDirectory(path, new_record(path, experiment, composed.plugins, **given))
 
 
@@ -117,10 +119,9 @@ def keep_metrics(directory: RunDirectory, trainer: pl.Trainer, parts: Parts, sec
         "seconds": seconds,
         "samples_per_second": samples_seen(trainer, parts) / seconds if seconds else math.nan,
     }
-    best = trainer.checkpoint_callback
-    if best is not None and getattr(best, "best_model_score", None) is not None:
-        score = float(best.best_model_score)  # type: ignore[union-attr]
-        record.best = {"metric": parts.monitor.metric, "mode": parts.monitor.mode, "value": score}
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    if score is not None:
+        record.best = {"metric": parts.monitor.metric, "mode": parts.monitor.mode, "value": float(score)}
     directory.save()
 
 
@@ -150,11 +151,15 @@ def describe_run(trainer: pl.Trainer, composed: Composed, directory: RunDirector
     """Config, what was typed, and where it ran, as text beside the curves."""
     config = (directory.path / "config.yaml").read_text(encoding="utf-8")
     for logger in trainer.loggers:
-        add_text = getattr(logger.experiment, "add_text", None)
+        add_text = getattr(getattr(logger, "experiment", None), "add_text", None)
         if add_text is not None:
             add_text("config", f"```yaml\n{config}```")
             add_text("overrides", "```\n" + "\n".join(composed.overrides or ("(none)",)) + "\n```")
-            add_text("environment", "\n".join(f"- {k} {v}" for k, v in directory.record.versions.items()) + f"\n- git {directory.record.git}")
+            add_text(
+                "environment",
+                "\n".join(f"- {k} {v}" for k, v in directory.record.versions.items())
+                + f"\n- git {directory.record.git}",
+            )
 
 
 @dataclass

@@ -16,7 +16,9 @@ MAY_NOT_SKIP = ("browser", "database", "process")
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """Each test works in an empty folder; descriptions are cached once a session, never in the user's home."""
     cache = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
@@ -43,7 +45,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def stepkit() -> Command:
     """Runs `stepkit` as a user does: a process of its own, its output in a pipe."""
 
-    def run(*arguments: str, cwd: Path | None = None, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, cwd: Path | None = None, timeout: float = 240, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "stepkit", *arguments],
             capture_output=True,

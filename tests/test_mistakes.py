@@ -33,7 +33,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["scheduler=step"], ["scheduler.step_size", "required"]),
     (["monitor.metric=acuracy/val"], ["monitor.metric=acuracy/val", "nothing logs it", "did you mean 'accuracy/val'?"]),
     (["monitor.mode=lowest"], ["monitor.mode=lowest", "min", "max"]),
-    (["step.clip=-1"], ["step.clip=-1", "more than 0"]),
+    (["step.clip=-1"], ["step.clip=-1", "above 0"]),
     (["step.clipp=1"], ["did you mean 'step.clip'?"]),
     (["step.accumulate=2", "trainer.accumulate_grad_batches=2"], ["the same as step.accumulate"]),
     (["seed=abc"], ["seed=abc", "whole number"]),
@@ -48,7 +48,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["trusted=[os]"], ["trusted"]),
     (["callback.ema.decay=0.9"], ["callback.ema.decay=0.9", "add callback=ema"]),
     (["hydra.run.dir=/tmp"], ["hydra.run.dir=/tmp"]),
-    (["a b"], ["not an override"]),
+    (["seed=1", "a b"], ["not an override"]),
     (["--multi"], ["no option '--multi'"]),
     (["optimizer.lr=[1,"], ["does not parse"]),
     (["trian"], ["no command 'trian'", "did you mean 'train'?"]),
@@ -84,14 +84,26 @@ def test_several_mistakes_of_one_stage_are_told_in_one_go(capsys: pytest.Capture
 
 
 YAML_MISTAKES = {
-    "a misspelt key": ("optimizr:\n  lr: 1\n", ["no key 'optimizr'", "conf/experiment/mine.yaml", "did you mean 'optimizer'?"]),
+    "a misspelt key": (
+        "optimizr:\n  lr: 1\n",
+        ["no key 'optimizr'", "conf/experiment/mine.yaml", "did you mean 'optimizer'?"],
+    ),
     "a misspelt option": ("optimizer:\n  lrr: 1\n", ["optimizer.lrr=1", "conf/experiment/mine.yaml", "optimizer.lr"]),
-    "a misspelt trainer option": ("trainer:\n  max_epoch: 1\n", ["trainer.max_epoch=1", "conf/experiment/mine.yaml", "trainer.max_epochs"]),
-    "a value of the wrong type": ("optimizer:\n  lr: fast\n", ["optimizer.lr=fast", "conf/experiment/mine.yaml", "number"]),
+    "a misspelt trainer option": (
+        "trainer:\n  max_epoch: 1\n",
+        ["trainer.max_epoch=1", "conf/experiment/mine.yaml", "trainer.max_epochs"],
+    ),
+    "a value of the wrong type": (
+        "optimizer:\n  lr: fast\n",
+        ["optimizer.lr=fast", "conf/experiment/mine.yaml", "number"],
+    ),
     "YAML that does not parse": ("optimizer: [1,\n", ["conf/experiment/mine.yaml", "line", "not YAML"]),
     "a list at the top": ("- 1\n- 2\n", ["conf/experiment/mine.yaml"]),
     "an unknown plugin": ("defaults:\n  - override /optimizer: adamm\n", ["adamm", "did you mean 'adam"]),
-    "a class that nobody trusts": ("model:\n  _target_: os.system\n", ["model._target_=os.system", "conf/experiment/mine.yaml", "trusted"]),
+    "a class that nobody trusts": (
+        "model:\n  _target_: os.system\n",
+        ["model._target_=os.system", "conf/experiment/mine.yaml", "trusted"],
+    ),
     "an interpolation of nothing": ("optimizer:\n  lr: ${nowhere}\n", ["optimizer.lr", "nowhere"]),
     "options of a plugin that is not a mapping": ("optimizer: 3\n", ["optimizer"]),
 }

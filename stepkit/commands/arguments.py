@@ -30,4 +30,6 @@ class Parser(argparse.ArgumentParser):
 def parser(verb: str, description: str) -> Parser:
     """A parser that prints its help with the module's own words."""
     prog = "stepkit" if verb == "train" else f"stepkit {verb}"
-    return Parser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    return Parser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )

@@ -1,7 +1,7 @@
 """What would run, with who set each value: which file, which plugin's default, which override, the data.
 
-  stepkit config optimizer=sgd
-  stepkit config --json
+stepkit config optimizer=sgd
+stepkit config --json
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ def main(arguments: Sequence[str]) -> int:
     values = shown(composed.cfg)
     rows = [(key, value, composed.where(key)) for key, value in flat(values) if not _empty(value, key)]
     if given.json:
-        print(json.dumps({"config": values, "origin": {key: who for key, _, who in rows}, "notes": composed.notes}, indent=2, default=str))
+        print(
+            json.dumps(
+                {"config": values, "origin": {key: who for key, _, who in rows}, "notes": composed.notes},
+                indent=2,
+                default=str,
+            )
+        )
         return 0
     console = wide_console()
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,7 +1,7 @@
 """What is installed: every group with its plugins, and the package each comes from. Imports none of them.
 
-  stepkit plugins
-  stepkit plugins optimizer
+stepkit plugins
+stepkit plugins optimizer
 """
 
 from __future__ import annotations

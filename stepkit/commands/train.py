@@ -1,8 +1,8 @@
 """Train what the config declares.
 
-  stepkit                                   the default experiment: handwritten digits
-  stepkit optimizer=sgd optimizer.lr=0.1    another optimizer, by name, and its option
-  stepkit -m optimizer.lr=0.1,0.01          a run for each value
+stepkit                                   the default experiment: handwritten digits
+stepkit optimizer=sgd optimizer.lr=0.1    another optimizer, by name, and its option
+stepkit -m optimizer.lr=0.1,0.01          a run for each value
 """
 
 from __future__ import annotations
@@ -51,5 +51,5 @@ def _sweep(overrides: list[str]) -> int:
 
     console = Console(soft_wrap=True)
     trials, exit_code = run_grid(overrides, console)
-    sweep_table(console, trials)
+    sweep_table(trials)
     return exit_code

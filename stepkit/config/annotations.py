@@ -54,7 +54,8 @@ def plain(hint: Any, inside: frozenset[type] = frozenset()) -> Plain:
     if origin in _WRAPPERS:
         return plain(args[0], inside)
     if isinstance(hint, typing.TypeVar):
-        return plain(hint.__bound__ or typing.Union[hint.__constraints__ or Any], inside)
+        members = hint.__constraints__ or (hint.__bound__ or Any,)
+        return union(plain(member, inside) for member in members)
     behind = getattr(hint, "__supertype__", None) or getattr(hint, "__value__", None)  # NewType; the `type` statement
     if behind is not None and not isinstance(hint, type):
         return plain(behind, inside)
@@ -86,15 +87,20 @@ def _tuple(args: tuple[Any, ...], inside: frozenset[type]) -> Plain:
     return ["tuple", [plain(arg, inside) for arg in args]] if args else ["tuple_of", list(ANY)]
 
 
-def _dataclass(cls: type, inside: frozenset[type]) -> Plain:
+def _dataclass(cls: Any, inside: frozenset[type]) -> Plain:
+    own = dataclasses.fields(cls)
+    required = [f.name for f in own if f.init and f.default is f.default_factory is dataclasses.MISSING]
+    shapes = {name: plain(hint, inside) for name, hint in field_hints(cls).items()}
+    return ["dataclass", f"{cls.__module__}.{cls.__qualname__}", shapes, required]
+
+
+def field_hints(cls: Any) -> dict[str, Any]:
+    """{field: type} of what a dataclass is made with; Any when its annotations cannot be evaluated."""
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except Exception:  # whatever a stranger's annotation raises when evaluated
         hints = {}
-    own = [field for field in dataclasses.fields(cls) if field.init]
-    required = [f.name for f in own if f.default is f.default_factory is dataclasses.MISSING]
-    shapes = {field.name: plain(hints.get(field.name, Any), inside) for field in own}
-    return ["dataclass", f"{cls.__module__}.{cls.__qualname__}", shapes, required]
+    return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(cls) if field.init}
 
 
 def _literal(values: tuple[Any, ...]) -> Plain:
@@ -114,7 +120,7 @@ def union(members: Iterable[Plain]) -> Plain:
                 values += part[1]
             elif part not in flat:
                 flat.append(part)
-    if not flat and not values or ANY in flat:
+    if (not flat and not values) or ANY in flat:
         return list(ANY)
     if ["float"] in flat:
         flat = [part for part in flat if part != ["int"]]

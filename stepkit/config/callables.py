@@ -48,24 +48,25 @@ def code_of(obj: Any) -> Code | None:
         return Code(obj.__func__, obj.__self__ if isinstance(obj.__self__, type) else type(obj.__self__), True)
     if isinstance(obj, types.FunctionType):
         return Code(obj, None, False)
-    call = getattr(type(obj), "__call__", None)
+    call = inspect.getattr_static(type(obj), "__call__", None)
     return Code(call, type(obj), True) if isinstance(call, types.FunctionType) else None
 
 
 def constructor(cls: type, after: type | None = None) -> Code | None:
-    """The `__init__` or `__new__` that comes first in the MRO (behind `after`) and names a parameter."""
-    mro = cls.__mro__[cls.__mro__.index(after) + 1 :] if after else cls.__mro__
-    found = None
-    for base in mro:
+    """The `__init__`, or `__new__` that names a parameter, which comes first in the MRO (behind the class `after`)."""
+    mro = cls.__mro__
+    for base in mro[mro.index(after) + 1 :] if after else mro:
         for name in ("__init__", "__new__"):
             function = _plain_function(vars(base).get(name))
-            if not isinstance(function, types.FunctionType):
-                continue
-            code = Code(function, cls, True)
-            found = found or code
-            if after or any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in list(inspect.signature(function).parameters.values())[1:]):
-                return code
-    return found
+            if isinstance(function, types.FunctionType) and (name == "__init__" or _names_any(function)):
+                return Code(function, cls, True)
+    return None
+
+
+def _names_any(function: types.FunctionType) -> bool:
+    """A `__new__(cls, *args, **kwargs)` only hands on to `__init__`, and says nothing."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def _plain_function(member: Any) -> Any:

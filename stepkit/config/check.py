@@ -12,11 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .. import plugins
-from ..errors import Mistakes, MissingValue, UnknownKey, UserError, WrongValue, a
-from ..plugins import Plugin
+from ..errors import MissingValue, Mistakes, UnknownKey, UserError, WrongValue, a
 from ..spec import DataSpec
 from .describe import LEFT_OUT, Description, Option, describe, described
-from .hydra import Composed, leaves
+from .hydra import Composed, leaves, mapping
 from .names import TOP, check_trainer_key
 from .settings import SECTIONS, DataSettings
 from .source import AUTO
@@ -25,7 +24,8 @@ from .trainer import SAME_AS, TARGET
 from .values import check_value
 
 FROM_DATA = tuple(field.name for field in fields(DataSpec))
-FROM_RUN = ("total_steps", "T_max", "max_lr", "save_dir", "monitor", "mode")
+FROM_RUN = ("total_steps", "T_max", "max_lr", "monitor", "mode")
+FROM_DIRECTORY = ("save_dir",)  # known only once the run's directory is
 DATA_SETTINGS = tuple(field.name for field in fields(DataSettings))
 
 
@@ -55,7 +55,12 @@ class Checker:
             if key not in TOP:
                 self.found.append(UnknownKey(str(key), TOP, where=self.composed.where(str(key))))
         for key in self.cfg.get("trainer") or ():
-            self._try(check_trainer_key, key, f"trainer.{key}={self.cfg.trainer._get_node(key)}", self.composed.where(f"trainer.{key}"))
+            self._try(
+                check_trainer_key,
+                key,
+                f"trainer.{key}={raw(self.cfg.trainer, key)}",
+                self.composed.where(f"trainer.{key}"),
+            )
 
     def _try(self, check: Any, *arguments: Any) -> Any:
         try:
@@ -70,7 +75,9 @@ class Checker:
         if node is None:
             self.cfg[group] = {} if group in plugins.SEVERAL else None
         elif not OmegaConf.is_dict(node):
-            self.found.append(WrongValue(group, node, f"the name of {a(group)} is wanted", where=self.composed.where(group)))
+            self.found.append(
+                WrongValue(group, node, f"the name of {a(group)} is wanted", where=self.composed.where(group))
+            )
         elif group in plugins.SEVERAL:
             for name in list(node):
                 self._chosen(group, f"{group}.{name}", node, name)
@@ -78,21 +85,25 @@ class Checker:
             self._chosen(group, group, self.cfg, group)
 
     def _chosen(self, group: str, key: str, parent: DictConfig, name: Any) -> None:
-        node = parent._get_node(name)
-        if not OmegaConf.is_dict(node) or "_target_" not in node:
+        node = mapping(parent, name)
+        if node is None or "_target_" not in node:
             self._options_of_nothing(group, key, parent, name)
         elif node.get("_target_") != AUTO:
             self._try(self.plugin, group, key, node)
 
     def _options_of_nothing(self, group: str, key: str, parent: DictConfig, name: Any) -> None:
         """Options of a plugin that is not chosen: dropped when a file wrote them, a mistake when they were typed."""
-        node = parent._get_node(name)
-        keys = list(leaves(node, f"{key}.")) if OmegaConf.is_dict(node) and not node._is_none() and len(node) else [key]
+        node = mapping(parent, name)
+        keys = list(leaves(node, f"{key}.")) if node is not None and len(node) else [key]
         typed = next((k for k in keys if self.composed.origin.get(k) == "command line"), None)
         if typed is not None:
             chosen = [str(n) for n in self.cfg[group]] if group in plugins.SEVERAL else []
-            advice = f"add {group}={name if group in plugins.SEVERAL else '…'}" + (f"; chosen: {', '.join(chosen)}" if len(chosen) > 1 else "")
-            self.found.append(WrongValue(typed, OmegaConf.select(self.cfg, typed), f"no such {group} is chosen; {advice}"))
+            advice = f"add {group}={name if group in plugins.SEVERAL else '…'}" + (
+                f"; chosen: {', '.join(chosen)}" if len(chosen) > 1 else ""
+            )
+            self.found.append(
+                WrongValue(typed, OmegaConf.select(self.cfg, typed), f"no such {group} is chosen; {advice}")
+            )
         elif keys != [key]:
             self.composed.notes.append(f"{', '.join(keys)} of {self.composed.where(key)} dropped: it is not chosen")
         if group in plugins.SEVERAL:
@@ -119,15 +130,15 @@ class Checker:
         name = owner.partition(":")[2] or owner
         settable = [option.name for option in options.values() if not option.left_out]
         for given in [k for k in node if not str(k).startswith("_")]:
+            full = f"{key}.{given!s}"
             option = options.get(str(given))
             if option is None and not open_:
-                raw = node._get_node(given)
-                where = self.composed.where(f"{key}.{given}")
-                self.found.append(UnknownKey(f"{key}.{given}", settable, value=str(raw), where=where, owner=name))
+                where = self.composed.where(full)
+                self.found.append(UnknownKey(full, settable, value=raw(node, given), where=where, owner=name))
             elif option is not None:
                 self._try(self._option, key, node, option)
             else:
-                self._try(self._nested, f"{key}.{given}", node, given)
+                self._try(self._nested, full, node, given)
         for option in options.values():
             if option.name not in node:
                 self._complete(key, node, option, owner)
@@ -135,7 +146,9 @@ class Checker:
     def _option(self, key: str, node: DictConfig, option: Option) -> None:
         full, where = f"{key}.{option.name}", self.composed.where(f"{key}.{option.name}")
         if option.left_out:
-            raise WrongValue(full, node._get_node(option.name), f"cannot be set from a config: {option.left_out}", where=where)
+            raise WrongValue(
+                full, raw(node, option.name), f"cannot be set from a config: {option.left_out}", where=where
+            )
         if OmegaConf.is_missing(node, option.name):
             del node[option.name]
             return
@@ -153,8 +166,9 @@ class Checker:
             value = node[name]
             plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except OmegaConfBaseException as error:
-            raw = OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[index,call-overload]
-            raise WrongValue(full, raw, str(error).splitlines()[0], where=self.composed.where(full)) from None
+            raise WrongValue(
+                full, raw(node, name), str(error).splitlines()[0], where=self.composed.where(full)
+            ) from None
         self._parts(full, value)
         return plain
 
@@ -172,7 +186,7 @@ class Checker:
 
     def _complete(self, key: str, node: DictConfig, option: Option, owner: str) -> None:
         full = f"{key}.{option.name}"
-        if option.required and option.name not in (*FROM_DATA, *FROM_RUN):
+        if option.required and option.name not in (*FROM_DATA, *FROM_RUN, *FROM_DIRECTORY):
             self.found.append(MissingValue(full, owner.partition(":")[2] or owner))
         elif not option.required and option.default is not LEFT_OUT and not option.left_out:
             node[option.name] = option.default
@@ -202,7 +216,11 @@ class Checker:
             if theirs not in trainer:
                 continue
             if ours in self.cfg.step:
-                raise WrongValue(f"trainer.{theirs}", trainer[theirs], f"the same as step.{ours}={self.cfg.step[ours]}; give one of them")
+                raise WrongValue(
+                    f"trainer.{theirs}",
+                    trainer[theirs],
+                    f"the same as step.{ours}={self.cfg.step[ours]}; give one of them",
+                )
             OmegaConf.set_struct(self.cfg.step, False)
             self.cfg.step[ours] = trainer[theirs]
             self.composed.origin[f"step.{ours}"] = self.composed.origin.pop(f"trainer.{theirs}", "")
@@ -243,8 +261,6 @@ def _options_of(hints: dict[str, Any]) -> dict[str, Option]:
     return {key: Option(key, plain(hint), required=False, default=None) for key, hint in hints.items()}
 
 
-def target_of(node: Any) -> str | None:
-    return None if node is None else node.get("_target_")
-
-
-__all__ = ["DATA_SETTINGS", "FROM_DATA", "FROM_RUN", "Checker", "Plugin", "check", "target_of"]
+def raw(node: DictConfig, key: Any) -> Any:
+    """A value as it was written, its interpolations unresolved."""
+    return OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]

@@ -1,35 +1,32 @@
-"""A plugin's options as plain JSON: after it was imported once, they are checked, completed and shown without it."""
+"""A plugin's options as plain JSON: enough to check, complete and show them without importing the plugin again."""
 
 from __future__ import annotations
 
 import enum
-import hashlib
-import importlib.util
-import json
+import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.machinery import PathFinder
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from ..plugins import LOCAL, Plugin
-from .annotations import ANY, Plain, plain, union
-from .docstrings import docstrings, option_line, summary
+from ..errors import BrokenPlugin
+from ..plugins import Plugin
+from . import cache, docstrings
+from .annotations import union
+from .callables import code_of
+from .hints import Plain, plain
 from .signatures import EMPTY, Parameter, signature
-from .values import fits
+from .values import fit
 
-FORMAT = 1
-SKIP = {"optimizer": 1, "scheduler": 1}  # parameters that stepkit gives by position: the optimizer's, the scheduler's
-
-
-class _LeftOut:
-    """A default that a config cannot express: the plugin keeps it to itself."""
-
-    def __repr__(self) -> str:
-        return "LEFT_OUT"
+HIDDEN = {"optimizer": 1, "scheduler": 1}  # leading parameters that stepkit fills: the model's, the optimizer
+BY_POSITION = "given only by position, and stepkit gives options by name"
 
 
-LEFT_OUT = _LeftOut()
+class _LeftOut(enum.Enum):
+    LEFT_OUT = "left out"
+
+
+LEFT_OUT: Final = _LeftOut.LEFT_OUT  # there is no default, or one that JSON cannot hold: a tensor, a lambda, a module
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,11 @@ class Option:
     """One option of a plugin.
 
     Attributes:
-        hint: its type as a plain hint (hints.py).
-        default: a plain value, or LEFT_OUT.
-        doc: its own line of the docstring.
-        left_out: why it cannot be set from a config, "" if it can.
-        passed_on: it goes through **kwargs to a parent.
+        hint: its type, as a plain hint (`hints.py`).
+        default: a plain value (lists for tuples, an enum member's name), or LEFT_OUT.
+        doc: what the docstring says of it, one sentence.
+        left_out: why it cannot be set from a config, "" when it can.
+        passed_on: taken through **kwargs by a parent.
     """
 
     name: str
@@ -55,132 +52,127 @@ class Option:
 
 @dataclass(frozen=True)
 class Description:
-    """What one plugin takes. `open`: keyword arguments of any other name are taken too."""
+    """What a plugin takes.
+
+    Attributes:
+        reference: `module:attribute`.
+        summary: the docstring's first line.
+        open: options of any other name are accepted too.
+        source: `file:line`, "" when not written in Python.
+    """
 
     reference: str
     summary: str
-    options: dict[str, Option]
-    open: bool = False
+    options: Mapping[str, Option]
+    open: bool
+    source: str
 
     def to_plain(self) -> dict[str, Any]:
-        """As JSON; a default that is left out has no key."""
-        options = [{k: v for k, v in asdict(o).items() if not (k == "default" and o.default is LEFT_OUT)} for o in self.options.values()]
-        return {"format": FORMAT, "reference": self.reference, "summary": self.summary, "options": options, "open": self.open}
+        """As JSON values; a default that is left out has no key."""
+        options = [asdict(option) for option in self.options.values()]
+        kept = [{k: v for k, v in option.items() if v is not LEFT_OUT} for option in options]
+        return {**{k: getattr(self, k) for k in ("reference", "summary", "open", "source")}, "options": kept}
 
     @classmethod
-    def from_plain(cls, facts: dict[str, Any]) -> Description:
-        """The inverse. Raises KeyError or TypeError for what is not of this form."""
-        if facts["format"] != FORMAT:
-            raise KeyError("format")
-        options = {option["name"]: Option(**option) for option in facts["options"]}
-        return cls(facts["reference"], facts["summary"], options, facts["open"])
+    def from_plain(cls, facts: Mapping[str, Any]) -> Description:
+        """The inverse of `to_plain`. Raises TypeError or KeyError for anything else."""
+        options = [Option(**option) for option in facts["options"]]
+        return cls(**{**facts, "options": {option.name: option for option in options}})
 
 
 def describe(obj: Any, reference: str, *, skip: int = 0) -> Description:
-    """Read the options of a class, function, class method or partial, without its first `skip` positional ones."""
-    read = signature(obj, skip)
-    texts = docstrings(obj)
-    options = {name: _option(parameter, texts) for name, parameter in read.parameters.items()}
-    return Description(reference, summary(obj), options, read.open)
+    """Describe a class, function, class method or partial, without its first `skip` positional parameters.
 
-
-def _option(parameter: Parameter, texts: list[str]) -> Option:
-    required = parameter.default is EMPTY and not parameter.by_position
-    default = LEFT_OUT if parameter.default is EMPTY else express(parameter.default)
-    hint = plain(parameter.hint)
-    if parameter.default is not EMPTY and default is not LEFT_OUT and not fits(hint, default):
-        hint = union([hint, _shape(default)])  # a default that contradicts its own annotation is right all the same
-    reason = "it is passed by position" if parameter.by_position else ""
-    return Option(parameter.name, hint, required, default, option_line(parameter.name, texts), reason, parameter.passed_on)
-
-
-def express(value: Any) -> Any:
-    """A default as JSON holds it, or LEFT_OUT."""
-    if isinstance(value, enum.Enum):
-        return value.name
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    if type(value) in (list, tuple):
-        items = [express(item) for item in value]
-        return LEFT_OUT if LEFT_OUT in items else items
-    if type(value) is dict and all(type(key) is str for key in value):
-        values = {key: express(item) for key, item in value.items()}
-        return LEFT_OUT if LEFT_OUT in values.values() else values
-    return LEFT_OUT
-
-
-def _shape(value: Any) -> Plain:
-    """The hint of a plain value."""
-    if value is None:
-        return ["none"]
-    if isinstance(value, list):
-        return ["list", union(_shape(item) for item in value) if value else list(ANY)]
-    if isinstance(value, dict):
-        return ["dict", ["str"], list(ANY)]
-    return [type(value).__name__]
-
-
-# -- kept on disk -----------------------------------------------------------------------------------------------------
+    Raises BrokenPlugin for what cannot be called.
+    """
+    if not callable(obj):
+        raise BrokenPlugin(f"{reference}: a class or function is wanted, this is {type(obj).__name__} {obj!r:.60}")
+    found = signature(obj, skip)
+    lines = docstrings.option_lines(obj, found.parameters)
+    options = {name: _option(parameter, lines.get(name, "")) for name, parameter in found.parameters.items()}
+    return Description(reference, docstrings.summary(obj), options, found.open, _source(obj))
 
 
 def described(plugin: Plugin) -> Description:
-    """A plugin's description: the kept one, else by importing it once. Raises BrokenPlugin."""
+    """A plugin's description: remembered from its last import, else imported now. Raises BrokenPlugin."""
     known = cached(plugin)
-    if known is not None:
-        return known
-    found = describe(plugin.load(), plugin.reference, skip=SKIP.get(plugin.group, 0))
-    _keep(plugin, found)
-    return found
+    if known is None:
+        obj = plugin.load()
+        known = describe(obj, plugin.reference, skip=HIDDEN.get(plugin.group, 0))
+        cache.write(plugin, known.to_plain(), cache.sources(obj))
+    return known
 
 
 def cached(plugin: Plugin) -> Description | None:
-    """The kept description, if the plugin's version and source are still those it was made from. Imports nothing."""
-    file = _file(plugin)
-    if file is None:
-        return None
+    """A plugin's description if it is remembered and the source has not changed since; imports nothing."""
     try:
-        return Description.from_plain(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, or damaged: it is made anew
+        facts = cache.read(plugin)
+        return None if facts is None else Description.from_plain(facts)
+    except (TypeError, KeyError):  # written by something else
         return None
 
 
-def _keep(plugin: Plugin, description: Description) -> None:
-    file = _file(plugin)
-    if file is None:
-        return
-    beside = file.with_name(f"{file.name}.{os.getpid()}")
+def _option(parameter: Parameter, doc: str) -> Option:
+    hint = plain(parameter.hint)
+    default = _plain_default(parameter, hint)
+    return Option(
+        name=parameter.name,
+        hint=_widened(hint, default),
+        required=parameter.default is EMPTY and not parameter.variadic,
+        default=default,
+        doc=doc,
+        left_out=BY_POSITION if parameter.by_position else "",
+        passed_on=parameter.passed_on,
+    )
+
+
+def _plain_default(parameter: Parameter, hint: Plain) -> Any:
+    default = parameter.default
+    if isinstance(default, enum.Enum) and "enum" not in _kinds(hint):
+        # Annotated as the str (int) that it also is, its value is what a user would write.
+        default = default.value if isinstance(default, str | int) else EMPTY
+    return _plain_value(default)
+
+
+def _kinds(hint: Plain) -> list[str]:
+    return [member[0] for member in hint[1:]] if hint[0] == "union" else [hint[0]]
+
+
+def _plain_value(value: Any) -> Any:
+    """A default as JSON, or LEFT_OUT."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return value.name
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)  # numpy's float64 is a float too
+    if isinstance(value, os.PathLike):
+        return str(value)
+    if isinstance(value, list | tuple):
+        items = [_plain_value(item) for item in value]
+        return LEFT_OUT if LEFT_OUT in items else items
+    if type(value) is dict and all(isinstance(key, str) for key in value):
+        mapping = {key: _plain_value(item) for key, item in value.items()}
+        return LEFT_OUT if LEFT_OUT in mapping.values() else mapping
+    return LEFT_OUT
+
+
+def _widened(hint: Plain, default: Any) -> Plain:
+    """A default that contradicts its own annotation (`alpha: float = None`) is right: the annotation is too narrow."""
+    if default is LEFT_OUT:
+        return hint
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(description.to_plain()), encoding="utf-8")
-        beside.replace(file)
-    except OSError:  # a cache that cannot be written only costs time
-        return
+        fit(hint, default)
+    except ValueError:
+        return union([hint, plain(type(default))])
+    return hint
 
 
-def _file(plugin: Plugin) -> Path | None:
-    """Where a plugin's description is kept; None for what may change under the same name."""
-    if plugin.reference.startswith(LOCAL) or not plugin.version:
-        return None
-    source = source_of(plugin.reference.partition(":")[0])
-    if source is None:
-        return None
-    key = repr((FORMAT, plugin.group, plugin.distribution, plugin.version, plugin.reference, str(source), source.stat().st_mtime_ns))
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = f"{plugin.group}-{plugin.name}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.json"
-    return root / "stepkit" / "descriptions" / name
-
-
-def source_of(module: str) -> Path | None:
-    """The file of a module, without importing its parents, as `find_spec` of a dotted name would."""
-    top, *rest = module.split(".")
+def _source(obj: Any) -> str:
+    code = code_of(obj)
     try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    for number, _ in enumerate(rest, start=2):
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        spec = PathFinder.find_spec(".".join([top, *rest][:number]), spec.submodule_search_locations)
-    return Path(spec.origin) if spec is not None and spec.origin and Path(spec.origin).is_file() else None
+        target = obj if isinstance(obj, type) or code is None else code.function
+        return f"{inspect.getsourcefile(target)}:{inspect.findsource(target)[1] + 1}"
+    except (OSError, TypeError):  # made at run time, or written in C
+        return ""

@@ -1,57 +1,75 @@
-"""Each option's own line of a docstring, in the styles people write: Google and torch, NumPy, reST. Best effort."""
+"""What docstrings say of each option: the Google, NumPy and reST styles, and torch's mix of them, as well as can be."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-_GOOGLE = r"^(?P<indent>[ \t]*)\*{{0,2}}`*{name}`*[ \t]*(?:\([^\n]*?\))?:[ \t]*(?P<text>\S?[^\n]*)$"
-_NUMPY = r"^(?P<indent>[ \t]*){name}[ \t]*:[ \t]*[^\n]*\n(?P<text>[ \t]+\S[^\n]*)$"
-_REST = r"^(?P<indent>[ \t]*):param(?:[ \t]+[\w\[\], .|]+)?[ \t]+{name}:[ \t]*(?P<text>[^\n]*)$"
-_ROLE = re.compile(r":\w+:`~?([^`<]+?)(?:\s*<[^`]*>)?`")
-
-
-def docstrings(obj: Any) -> list[str]:
-    """Those that may tell of parameters: the object's, its constructor's, and its parents'."""
-    found = [obj, getattr(obj, "func", None)]
-    if isinstance(obj, type):
-        found = [part for cls in obj.__mro__[:-1] for part in (cls, vars(cls).get("__init__"))]
-    elif inspect.ismethod(obj):
-        found.append(obj.__self__)
-    texts = [part.__doc__ for part in found if part is not None]
-    return [inspect.cleandoc(text) for text in texts if isinstance(text, str)]
+_MARKED = (  # "lr (float, optional): text", "- **lr**: text", ":param float lr: text"
+    r"^(?P<indent>\s*)(?:[-*]\s+)?(?::param\s+(?:[^:\n]*\s)?)?[*`]*{name}[*`]*"
+    r"\s*(?:\([^\n]*?\))?\s*:[*`]*[ \t]*(?P<text>.*)$"
+)
+_NUMPY = r"^(?P<indent>\s*)(?:\w+\s*,\s*)*{name}(?:\s*,\s*\w+)*(?:\s*:[^\n]*)?$"
+_SENTENCE = re.compile(r"(.+?(?<!e\.g)(?<!i\.e)(?<!etc)[.!?])(?=\s|$)")
+_MARKUP = re.compile(r"(?::[\w:]+:)?`+~?([^`<]*?)(?:\s*<[^`>]*>)?`+_{0,2}")  # :class:`~a.b`, ``code``, `link <…>`_
+_DEFAULT = re.compile(r"\s*[(\[]\s*defaults?\b[^()]*(?:\([^()]*\)[^()]*)*[)\]]", re.IGNORECASE)
 
 
 def summary(obj: Any) -> str:
-    """The first sentence of the object's own docstring."""
-    own = next(iter(docstrings(obj)), "")
-    return sentence(own.partition("\n\n")[0])
+    """The first line of the docstring: the class's, else the function's; "" without one."""
+    return next((_clean(_paragraph(text)) for text in _docstrings(obj)), "")
 
 
-def option_line(name: str, texts: Iterable[str]) -> str:
-    """What the docstrings say of one parameter: its first sentence, "" if nothing is found."""
-    for text in texts:
-        for pattern in (_GOOGLE, _REST, _NUMPY):
-            match = re.search(pattern.format(name=re.escape(name)), text, re.MULTILINE)
-            if match is not None:
-                return sentence(match["text"].strip() + _continuation(text[match.end() :], len(match["indent"])))
-    return ""
+def option_lines(obj: Any, names: Iterable[str]) -> dict[str, str]:
+    """{option: the first sentence on it}, for the options that some docstring of `obj` or of its parents explains."""
+    texts = list(_docstrings(obj, parents=True))
+    found = {name: next(filter(None, (_line(text, name) for text in texts)), "") for name in names}
+    return {name: line for name, line in found.items() if line}
 
 
-def _continuation(rest: str, indent: int) -> str:
-    """The lines below that are indented deeper."""
-    lines = []
-    for line in rest.splitlines()[1:]:
+def _docstrings(obj: Any, *, parents: bool = False) -> Iterator[str]:
+    if isinstance(obj, functools.partial):
+        yield from _docstrings(obj.func, parents=parents)
+        return
+    sources: list[Any] = [obj]
+    if isinstance(obj, type):
+        for base in obj.__mro__ if parents else (obj,):
+            sources += [base, vars(base).get("__init__"), vars(base).get("__new__")]
+    for source in sources:
+        text = getattr(source, "__doc__", None)
+        if isinstance(text, str) and text.strip() and source is not object and source is not object.__init__:
+            yield inspect.cleandoc(text)
+
+
+def _line(text: str, name: str) -> str:
+    numpy = re.search(r"^\s*Parameters\s*\n\s*---", text, re.MULTILINE)
+    pattern = (_NUMPY if numpy else _MARKED).format(name=re.escape(name))
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        return ""
+    indent = len(match["indent"])
+    first = "" if numpy else match["text"].strip()
+    return _clean(" ".join(filter(None, [first, *_deeper(text[match.end() :].lstrip("\n"), indent)])))
+
+
+def _deeper(text: str, indent: int) -> Iterator[str]:
+    """The lines that continue an entry: indented deeper than it, up to an empty one."""
+    for line in text.splitlines():
         if not line.strip() or len(line) - len(line.lstrip()) <= indent:
-            break
-        lines.append(line.strip())
-    return " " + " ".join(lines)
+            return
+        yield line.strip()
 
 
-def sentence(text: str) -> str:
-    """The first sentence, in one line, without reST's marks."""
-    flat = _ROLE.sub(r"\1", " ".join(text.split())).replace("``", "")
-    end = re.search(r"\.(?=\s|$)(?<!e\.g\.)(?<!i\.e\.)", flat)
-    return flat[: end.start()] if end else flat
+def _paragraph(text: str) -> str:
+    return " ".join(line.strip() for line in text.split("\n\n")[0].splitlines())
+
+
+def _clean(text: str) -> str:
+    """The first sentence, without markup and without the default, which is shown beside it."""
+    text = _DEFAULT.sub("", _MARKUP.sub(r"\1", text))
+    text = re.sub(r"\s+", " ", text).strip()
+    match = _SENTENCE.match(text)
+    return (match[1] if match else text).rstrip(".").strip()

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from .. import plugins
-from ..errors import Mistakes, MissingValue, UserError, WrongValue
+from ..errors import MissingValue, Mistakes, UserError, WrongValue
 from ..spec import DataSpec
 from .check import FROM_DATA, FROM_RUN, Checker
 from .describe import described
@@ -72,7 +72,9 @@ def _choose(checker: Checker, group: str, parent: DictConfig, key: str, name: st
 
 def _nodes(composed: Composed) -> dict[str, DictConfig]:
     """Every plugin's node by its key, nested parts included; not the data's own."""
-    return {key: OmegaConf.select(composed.cfg, key) for key in composed.plugins if key != "data" and "data." not in key}
+    return {
+        key: OmegaConf.select(composed.cfg, key) for key in composed.plugins if key != "data" and "data." not in key
+    }
 
 
 def _fill(checker: Checker, facts: dict[str, Any], who: str, *, over_defaults: bool = True) -> None:
@@ -83,7 +85,9 @@ def _fill(checker: Checker, facts: dict[str, Any], who: str, *, over_defaults: b
                 continue
             full = f"{key}.{option.name}"
             default = composed.origin.get(full, "").startswith("default of")
-            if option.name not in node or (default and (over_defaults or node[option.name] is None or _placeholder(option))):
+            if option.name not in node or (
+                default and (over_defaults or node[option.name] is None or _placeholder(option))
+            ):
                 node[option.name] = facts[option.name]
                 composed.origin[full] = who
 
@@ -99,7 +103,13 @@ def _required(checker: Checker, names: tuple[str, ...]) -> None:
             if option.required and option.name in names and option.name not in node:
                 owner = plugin.reference.partition(":")[2]
                 if option.name in FROM_DATA:
-                    checker.found.append(WrongValue(f"{key}.{option.name}", "", f"required by {owner}, and the data does not know it; give {key}.{option.name}=…"))
+                    checker.found.append(
+                        WrongValue(
+                            f"{key}.{option.name}",
+                            "",
+                            f"required by {owner}, and the data does not know it; give {key}.{option.name}=…",
+                        )
+                    )
                 else:
                     checker.found.append(MissingValue(f"{key}.{option.name}", owner))
 
@@ -140,7 +150,7 @@ def optimizer_steps(cfg: DictConfig, batches: int | None) -> int | None:
 def resolved_monitor(node: Any) -> Monitor:
     """What counts as better: the validation loss, unless said otherwise."""
     metric = "loss/val" if node.metric == "auto" else node.metric
-    mode = node.mode if node.mode != "auto" else "min" if metric.startswith("loss") else "max"
+    mode: Any = node.mode if node.mode != "auto" else "min" if metric.startswith("loss") else "max"
     return Monitor(metric, mode)
 
 

@@ -33,6 +33,7 @@ _WORDS = {  # one, and several as in "a list of …"
     "path": ("a path", "paths"),
     "callable": ("a function", "functions"),
 }
+_OF_SEVERAL = ("list", "set", "tuple", "tuple_of", "dict", "dataclass")
 _LIMIT_WORDS = {
     "ge": "of at least {}",
     "gt": "above {}",
@@ -53,6 +54,7 @@ _SCHEMA: dict[str, dict[str, Any]] = {
     "str": {"type": ["string", "number"]},  # a number becomes its text
     "path": {"type": "string"},
 }
+_YAML = (bool, int, float, str, list, tuple, dict, type(None))  # what a config file can hold
 _PART_SCHEMA = {"type": "object", "required": ["_target_"]}
 
 
@@ -98,10 +100,12 @@ def words(hint: Plain, *, several: bool = False) -> str:
 
 
 def _either(members: list[Plain], several: bool) -> str:
-    """What a config cannot write is not offered, and null is told last."""
+    """What YAML cannot write is not offered; lists come after single values, and null last."""
     offered = [member for member in members if member != NONE and writable(member)]
     offered = offered or [member for member in members if member != NONE]
-    told = list(dict.fromkeys(words(member, several=several) for member in offered)) + ["null"] * (NONE in members)
+    offered.sort(key=lambda member: member[0] in _OF_SEVERAL)
+    told = [text for m in offered for text in (["true", "false"] if m == ["bool"] else [words(m, several=several)])]
+    told = [*dict.fromkeys(told), *(["null"] if NONE in members else [])]
     return " or ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
 
 
@@ -124,8 +128,8 @@ def json_schema(hint: Plain) -> dict[str, Any]:
         case ["list" | "set" | "tuple_of", inner]:
             return {"type": "array", "items": json_schema(inner)}
         case ["tuple", items]:
-            size = len(items)
-            return {"type": "array", "prefixItems": [*map(json_schema, items)], "minItems": size, "maxItems": size}
+            first = {"prefixItems": [*map(json_schema, items)]} if items else {}  # the standard allows no empty list
+            return {"type": "array", **first, "minItems": len(items), "maxItems": len(items)}
         case ["dict", _, inner]:
             return {"type": "object", "additionalProperties": json_schema(inner)}
         case ["literal" | "enum", values]:
@@ -184,7 +188,7 @@ def _validator(hint: Plain) -> Callable[[Any], Any]:
             return _holding(lambda value: callable(value) or _is_part(value))
         case ["dataclass", _, fields, required]:
             return _fields(fields, required)
-    return _holding(lambda value: _is_part(value) or not isinstance(value, bool | int | float | str | list | tuple | dict | None))
+    return _holding(lambda value: _is_part(value) or not isinstance(value, _YAML))
 
 
 def _is_part(value: object) -> bool:

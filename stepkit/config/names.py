@@ -1,4 +1,4 @@
-"""Stage 1 of checking: what an override's text and names alone show wrong. Reads metadata and folders, imports no plugin."""
+"""Stage 1 of checking: what text and names alone show wrong. Reads metadata and folders, imports no plugin."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def parse(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise BadSyntax(f"{text}: does not parse: {reason[:100]}; quote values with special characters: \"key='value'\"") from None
+        raise BadSyntax(
+            f"{text}: does not parse: {reason[:100]}; quote values with special characters: \"key='value'\""
+        ) from None
 
 
 def _check(override: Override, loader: Loader, sweep: bool) -> None:
@@ -73,7 +75,9 @@ def _check(override: Override, loader: Loader, sweep: bool) -> None:
 def _check_hydra(key: str, text: str) -> None:
     if key == "hydra/launcher" or (key.startswith("hydra.launcher.") and "_target_" not in text):
         return
-    raise WrongValue(key, text.partition("=")[2], "of Hydra's own settings only hydra/launcher=… and hydra.launcher.… are read")
+    raise WrongValue(
+        key, text.partition("=")[2], "of Hydra's own settings only hydra/launcher=… and hydra.launcher.… are read"
+    )
 
 
 def _known(key: str, names: Iterable[str], text: str) -> None:
@@ -122,6 +126,6 @@ def check_name(group: str, name: str, loader: Loader, where: str = "") -> None:
 
 def _translated(override: Override) -> str:
     """Hydra cannot deselect by `optimizer=null`; `~optimizer` is the same."""
-    if override.key_or_group in plugins.GROUPS and not override.is_delete() and override.value() is None:
+    if override.key_or_group in (*plugins.GROUPS, *FILES) and not override.is_delete() and override.value() is None:
         return f"~{override.key_or_group}"
     return override.input_line or ""

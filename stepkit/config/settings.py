@@ -1,4 +1,4 @@
-"""stepkit's own sections of a config: what does not belong to any plugin. Checked by their type hints, as plugins are."""
+"""stepkit's own sections of a config: what belongs to no plugin. Checked by their type hints, as plugins are."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import enum
 import functools
 import inspect
 import sys
@@ -29,6 +30,7 @@ class Parameter:
     hint: Any
     default: Any
     by_position: bool = False
+    variadic: bool = False
     passed_on: bool = False
 
 
@@ -83,11 +85,13 @@ def _own(parameters: list[inspect.Parameter], skip: int, names: Names) -> tuple[
     """The named parameters, and whether there is a **kwargs."""
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     own = {}
+    variadic = {p.kind for p in parameters} & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     for p in parameters:
-        if p in positional[:skip] or p.kind is p.VAR_KEYWORD:
+        # (*args, **kwargs) only hands everything on, and says nothing of its own.
+        if p in positional[:skip] or p.kind is p.VAR_KEYWORD or (p.kind in variadic and len(variadic) == 2):
             continue
-        own[p.name] = Parameter(p.name, _hint(p, names), p.default, p.kind in BY_POSITION)
-    return own, any(p.kind is p.VAR_KEYWORD for p in parameters)
+        own[p.name] = Parameter(p.name, _hint(p, names), p.default, p.kind in BY_POSITION, p.kind is p.VAR_POSITIONAL)
+    return own, inspect.Parameter.VAR_KEYWORD in variadic
 
 
 class Names(ChainMap[str, Any]):
@@ -105,7 +109,7 @@ class Names(ChainMap[str, Any]):
 def _hint(parameter: inspect.Parameter, names: Names) -> Any:
     """The evaluated annotation, each on its own, so that one that fails does not blind the others."""
     if parameter.annotation is EMPTY:
-        return Any
+        return type(parameter.default) if isinstance(parameter.default, enum.Enum) else Any
     holder = types.SimpleNamespace(__annotations__={"hint": parameter.annotation})
     try:
         return typing.get_type_hints(holder, globalns={}, localns=names, include_extras=True)["hint"]
@@ -117,17 +121,22 @@ def _hint(parameter: inspect.Parameter, names: Names) -> Any:
 
 
 def _passed_on(code: Code, variadic: str, seen: frozenset[types.FunctionType]) -> Signature:
-    """Where a function hands its **kwargs: the parameters of the one callee, or what it takes out of them by name."""
+    """The parameters of whom a function hands its **kwargs to, and what it takes out of them by name."""
     tree = _source(code.function)
     if tree is None:
         return Signature({}, True)
     taken = dict(_taken(tree, variadic))
     calls = [call for call in ast.walk(tree) if isinstance(call, ast.Call) and _hands_on(call, variadic)]
     calls = [call for call in calls if _names_init(call.func)] or calls
-    if len(calls) != 1:
-        return Signature(taken, not (calls == [] and _refuses_rest(tree, variadic)))
-    behind = _behind(calls[0], code, seen)
-    return Signature({**behind.parameters, **taken}, behind.open)
+    if not calls:
+        return Signature(taken, not _refuses_rest(tree, variadic))
+    behind = [_behind(call, code, seen) for call in calls]
+    parameters = {name: p for one in reversed(behind) for name, p in one.parameters.items()}
+    if len(calls) > 1:  # either of them, as the other options say: none of the parameters is always required
+        parameters = {
+            name: replace(p, default=... if p.default is EMPTY else p.default) for name, p in parameters.items()
+        }
+    return Signature({**parameters, **taken}, any(one.open for one in behind))
 
 
 def _source(function: types.FunctionType) -> ast.AST | None:
@@ -161,11 +170,9 @@ def _taken(tree: ast.AST, variadic: str) -> Iterator[tuple[str, Parameter]]:
 
 def _refuses_rest(tree: ast.AST, variadic: str) -> bool:
     """`if kwargs: raise …`"""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and any(_is(part, variadic) for part in ast.walk(node.test)):
-            if any(isinstance(part, ast.Raise) for line in node.body for part in ast.walk(line)):
-                return True
-    return False
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    tests = [node for node in tests if any(_is(part, variadic) for part in ast.walk(node.test))]
+    return any(isinstance(part, ast.Raise) for node in tests for line in node.body for part in ast.walk(line))
 
 
 def _behind(call: ast.Call, code: Code, seen: frozenset[types.FunctionType]) -> Signature:

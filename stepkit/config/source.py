@@ -27,7 +27,7 @@ _PACKAGE = re.compile(r"^\s*#\s*@package\s+(\S+)\s*$", re.MULTILINE)
 
 
 class FolderSource(ConfigSource):
-    """YAML files of one folder: `folder://PATH`. The user's own `config.yaml` is served as `project`: it adds to ours."""
+    """YAML files of one folder: `folder://PATH`. The user's `config.yaml` is served as `project`: it adds to ours."""
 
     @staticmethod
     def scheme() -> str:
@@ -57,7 +57,9 @@ class FolderSource(ConfigSource):
         folder = Path(self.path, config_path.strip("/"))
         names = []
         if results_filter in (None, ObjectType.GROUP):
-            names += [child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(("_", "."))]
+            names += [
+                child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(("_", "."))
+            ]
         if results_filter in (None, ObjectType.CONFIG):
             names += [child.stem for child in folder.glob("*.yaml")]
         return sorted(set(names))
@@ -116,7 +118,8 @@ def _override_defaults(config: DictConfig) -> None:
     lines: list[Any] = []
     for item in OmegaConf.to_container(config.defaults, resolve=False):  # type: ignore[union-attr]
         key = next(iter(item)) if isinstance(item, dict) and len(item) == 1 else ""
-        lines.append({f"override /{key.strip('/')}": item[key]} if key.strip("/") in ours else item)
+        group = str(key).strip("/")
+        lines.append({f"override /{group}": item[key]} if isinstance(item, dict) and group in ours else item)
     config.defaults = lines
 
 
@@ -153,7 +156,9 @@ class PluginSource(ConfigSource):
         OmegaConf.set_struct(node, False)
         # Of some groups a run has several: each plugin stands under its own name.
         package = f"{group}.{name.rpartition('.')[2]}" if group in plugins.SEVERAL else None
-        return ConfigResult(config=node, path=f"stepkit://{group}/{name}", provider="stepkit", header={"package": package})
+        return ConfigResult(
+            config=node, path=f"stepkit://{group}/{name}", provider="stepkit", header={"package": package}
+        )
 
 
 def _split(config_path: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ class Text:
     def prepare(self, raw: str | list[str]) -> Tensor:
         """Texts to x [N, T]: the last context_length characters of each, or of all as many as the shortest has."""
         texts = [raw] if isinstance(raw, str) else list(raw)
-        length = min(self.context_length, *map(len, texts))
+        length = min((self.context_length, *map(len, texts))) if texts else 0
         if length == 0:
             raise WrongData("text: empty; give at least one character to go on from")
         return torch.stack([self._tokens(text[-length:]) for text in texts]).long()
@@ -149,6 +149,8 @@ def cuts(tokens: Tensor, fold: int | None, folds: int | None) -> tuple[list[Tens
     rest, test = tokens[: len(tokens) - held_out], tokens[len(tokens) - held_out :]
     if fold is None or folds is None:
         return [rest[: len(rest) - held_out]], rest[len(rest) - held_out :], test
+    if folds < 2 or not 0 <= fold < folds:
+        raise WrongData(f"fold={fold} of folds={folds}: give at least 2 folds, and fold from 0 to folds - 1")
     parts = rest.tensor_split(folds)
     before, after = torch.cat([rest[:0], *parts[:fold]]), torch.cat([rest[:0], *parts[fold + 1 :]])
     return [piece for piece in (before, after) if len(piece)], parts[fold], test

@@ -23,6 +23,7 @@ class Best(ModelCheckpoint):
             mode=mode,
             save_top_k=1,
             enable_version_counter=False,
+            save_on_train_epoch_end=False,  # after a validation only: without one there is nothing to compare
         )
 
 
@@ -32,5 +33,7 @@ class Carried(Callback):
     def __init__(self, spec: dict[str, Any] | None, state: dict[str, Any]) -> None:
         self.carried = {"spec": spec, "data": state}
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         checkpoint["stepkit"] = self.carried

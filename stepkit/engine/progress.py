@@ -25,7 +25,13 @@ class Bar(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.console.is_terminal:
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[seen]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[seen]}"),
+        )
         self._bar = Progress(*columns, console=self.console, auto_refresh=False, transient=True)
         total = trainer.estimated_stepping_batches
         self._task = self._bar.add_task("training", total=None if total == float("inf") else int(total), seen="")
@@ -42,13 +48,19 @@ class Bar(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        seen = "  ".join(f"{name} {value:.4g}" for name, value in trainer.callback_metrics.items() if name.endswith("/val"))
+        seen = "  ".join(
+            f"{name} {value:.4g}" for name, value in trainer.callback_metrics.items() if name.endswith("/val")
+        )
         if self._bar is not None:
             self._bar.update(self._task, completed=trainer.global_step, seen=seen)
             self._bar.refresh()
         else:
             epochs = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-            self.console.print(f"epoch {trainer.current_epoch + 1}{epochs}  step {trainer.global_step}  {seen}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"epoch {trainer.current_epoch + 1}{epochs}  step {trainer.global_step}  {seen}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def close(self) -> None:
         """Take the bar away. Called at the end, whichever it is."""

@@ -11,13 +11,20 @@ import warnings
 # (message, module) as regular expressions, with the reason.
 SILENCED = (
     (r".*does not have many workers which may be a bottleneck.*", r"pytorch_lightning\..*"),  # data.num_workers says it
-    (r".*number of training batches .* is smaller than the logging interval.*", r"pytorch_lightning\..*"),  # every step is logged
+    (
+        r".*number of training batches .* is smaller than the logging interval.*",
+        r"pytorch_lightning\..*",
+    ),  # every step is logged
     (r".*exists and is not empty.*", r"pytorch_lightning\.callbacks\.model_checkpoint"),  # a run's directory is its own
     (r".*isinstance\(treespec, LeafSpec\).*", r".*"),  # torch's deprecation inside Lightning's loaders
     (r".*`isinstance\(.*LeafSpec.*", r".*"),
     (r".*ModelCheckpoint\(save_last=.*", r"pytorch_lightning\..*"),
     (r".*You called `self\.log\(.* but have no logger.*", r"pytorch_lightning\..*"),  # logger=null was asked for
-    (r".*The epoch parameter in `scheduler\.step\(\)`.*", r"torch\.optim\.lr_scheduler"),  # torch's own plateau inside SequentialLR
+    (
+        r".*The epoch parameter in `scheduler\.step\(\)`.*",
+        r"torch\.optim\.lr_scheduler",
+    ),  # torch's own plateau inside SequentialLR
+    (r".*self\.log\('\w+/(val|test)', \.\.\., sync_dist=True\).*", r"pytorch_lightning\..*"),  # torchmetrics has summed over ranks
     (r".*GPU available but not used.*", r"pytorch_lightning\..*"),  # trainer=cpu was asked for
     (r".*MPS available but not used.*", r"pytorch_lightning\..*"),
 )

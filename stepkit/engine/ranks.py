@@ -49,13 +49,21 @@ def check(used: Iterable[Plugin]) -> None:
     """Raises Unsupported for a class at hand: another process cannot reach it."""
     for plugin in used:
         if plugin.reference.startswith(LOCAL):
-            raise Unsupported(f"{plugin.group}={plugin.name}: a class handed over in Python cannot go to several processes; put it in a module, and name it as _target_")
+            raise Unsupported(
+                f"{plugin.group}={plugin.name}: a class handed over in Python cannot go to several processes; "
+                "put it in a module, and name it as _target_"
+            )
 
 
 def launch(directory: Path, world: int) -> int:
     """Train in `world` processes on this machine and wait. Returns their exit code; raises RunFailed when one dies."""
     port = _free_port()
-    ranks = [subprocess.Popen([sys.executable, "-m", "stepkit", "rank", str(directory)], env=_environment(directory, rank, world, port)) for rank in range(world)]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "stepkit", "rank", str(directory)], env=_environment(directory, rank, world, port)
+        )
+        for rank in range(world)
+    ]
     asked: list[int] = []
     before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -74,7 +82,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
             bad = [code for code in codes if code]
             if any(code not in (130, 143) for code in bad):
                 raise RunFailed(_reason(codes))
-            return bad[0] if bad else 0  # type: ignore[return-value]
+            return next((code for code in codes if code), 0)
         if any(code not in (None, 0, 130, 143) for code in codes):
             raise RunFailed(_reason(codes))
         if len(asked) > passed_on:  # a terminal tells the whole group, a scheduler this process alone

@@ -31,25 +31,25 @@ def encode_table(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall_
     Raises:
         ValueError: if the shapes do not fit each other.
     """
-    at, times = np.asarray(steps, np.int64), np.asarray(wall_times, "<f8")
+    steps, wall_times = np.asarray(steps, np.int64), np.asarray(wall_times, "<f8")
     with np.errstate(over="ignore"):  # beyond float32 is infinity
-        cells = np.asarray(values).astype("<f4")
-    if times.shape != at.shape or cells.shape != (*at.shape, len(tags)) or at.ndim != 1:
-        raise ValueError(f"{len(tags)} tags, steps {at.shape}, values {cells.shape}, wall_times {times.shape}")
-    if cells.size == 0:
+        values = np.asarray(values).astype("<f4")
+    if steps.ndim != 1 or wall_times.shape != steps.shape or values.shape != (len(steps), len(tags)):
+        raise ValueError(f"{len(tags)} tags, steps {steps.shape}, values {values.shape}, wall_times {wall_times.shape}")
+    if values.size == 0:
         return b""
     summary, slots = _layout(tuple(tags))
-    numbers = _varints(at)
+    numbers = _varints(steps)
     width = numbers.shape[1]
     head = WALL_TIME + bytes(8) + STEP + bytes(width) + SUMMARY + _varint(len(summary))
     event = head + summary
 
-    out = np.empty((len(at), HEADER + len(event) + FOOTER), np.uint8)
+    out = np.empty((len(steps), HEADER + len(event) + FOOTER), np.uint8)
     out[:] = np.frombuffer(header(len(event)) + event + bytes(FOOTER), np.uint8)
     payloads = out[:, HEADER:-FOOTER]
-    payloads[:, 1:9] = _bytes(times)
+    payloads[:, 1:9] = _bytes(wall_times)
     payloads[:, 10 : 10 + width] = numbers
-    payloads[:, len(head) + slots] = _bytes(cells)
+    payloads[:, len(head) + slots] = _bytes(values)
     out[:, -FOOTER:] = _bytes(np.array([checksum(row.tobytes()) for row in payloads], "<u4"))
     return out.tobytes()
 

@@ -125,10 +125,12 @@ class EventWriter:
 
         kind is "Multiline" (any number of tags, as regular expressions) or "Margin" (value, lower, upper).
         """
-        for title, charts in categories.items():
-            self._categories.setdefault(title, {}).update(charts)
         # Only the last layout of a run counts, so it must hold all.
-        self._value(summaries.custom_scalars(self._categories), 0, wall_time)
+        whole = self._categories | {
+            title: {**self._categories.get(title, {}), **charts} for title, charts in categories.items()
+        }
+        self._value(summaries.custom_scalars(whole), 0, wall_time)
+        self._categories = whole
 
     def hparams_start(self, params: Mapping[str, object], start_time: float) -> None:
         """The run's row in the HParams dashboard, whose metrics are the last value of each scalar. The first counts."""

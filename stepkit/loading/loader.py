@@ -31,7 +31,7 @@ def loader(
 
     Args:
         source: whole tensors (x, y), a BatchSource, a torch Dataset, or a ready loader, which is left as it is.
-        split_name: "train", "val" or "test"; every split is a data set of its own to the random numbers.
+        split_name: "train", "val" or "test".
         batch_size: samples a batch on each process.
         shuffle: training data only; validation and test keep their order, and count every sample once
             (but for Plan's one exception on many processes).
@@ -60,11 +60,13 @@ def check(source: Any, split_name: str) -> None:
     split = NAMES.get(split_name, split_name)
     if isinstance(source, tuple):
         _check_pair(source, split_name)
-    elif not isinstance(source, BatchSource | Dataset | DataLoader) and not hasattr(source, "__iter__"):
+    elif not (isinstance(source, BatchSource) or _map_style(source) or hasattr(source, "__iter__")):
         raise WrongData(
             f"data: .{split_name} is {type(source).__name__}; give tensors (x, y), an object with __len__ and batch, "
             "a torch Dataset, or a loader"
         )
+    if _map_style(source) and _length(source) is None:
+        raise WrongData(f"data: .{split_name} ({type(source).__name__}) has no __len__; a map-style Dataset needs one")
     if _length(source) == 0:
         raise WrongData(f"data: the {split} split is empty; give more data or other fractions")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import sys
@@ -38,7 +39,7 @@ class SummaryWriter:
         self, tag: str, scalar_value: Any, global_step: Any = None, walltime: float | None = None, **_: Any
     ) -> None:
         """One number; in float32, whatever `double_precision` says."""
-        self._writer.scalars(_step(global_step), {tag: float(scalar_value)}, walltime)
+        self._writer.scalars(_step(global_step), {tag: _number(scalar_value)}, walltime)
 
     def add_scalars(
         self, main_tag: str, tag_scalar_dict: Mapping[str, Any], global_step: Any = None, walltime: float | None = None
@@ -128,7 +129,9 @@ class SummaryWriter:
         from torch.utils.tensorboard._pytorch_graph import graph
 
         try:
-            definition, _profile = graph(model, input_to_model)  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings(), contextlib.redirect_stdout(None):  # the tracer's own, several lines each
+                warnings.simplefilter("ignore")
+                definition, _profile = graph(model, input_to_model)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever tracing a stranger's model raises
             self._tell(
                 "add_graph", f"no graph was written: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
@@ -161,8 +164,13 @@ def by_path(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
         if isinstance(value, Mapping):
             flat |= by_path(value, f"{prefix}{name}/")
         else:
-            flat[f"{prefix}{name}"] = float(value)
+            flat[f"{prefix}{name}"] = _number(value)
     return flat
+
+
+def _number(value: Any) -> float:
+    """A number, or an array of one element (`float` of a tensor that requires a gradient would warn)."""
+    return float(value.item() if hasattr(value, "item") else value)
 
 
 def _step(global_step: Any) -> int:

@@ -42,21 +42,16 @@ class Block(nn.Module):
         self.query_key_value = nn.Linear(width, 3 * width)
         self.merge = nn.Linear(width, width)
         self.mlp = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, 4 * width),
-            nn.GELU(),
-            nn.Linear(4 * width, width),
-            nn.Dropout(dropout),
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, h: Tensor) -> Tensor:
         h = h + self.dropout(self.attention(self.norm(h)))
-        return h + self.mlp(h)  # type: ignore[no-any-return]
+        return h + self.dropout(self.mlp(h))  # type: ignore[no-any-return]
 
     def attention(self, h: Tensor) -> Tensor:
-        q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.query_key_value(h).chunk(3, -1)
-        )
+        qkv = self.query_key_value(h).chunk(3, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in qkv)
         seen = scaled_dot_product_attention(q, k, v, is_causal=True)  # [N, heads, T, width / heads]
         return self.merge(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

@@ -16,4 +16,5 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """|(t_1, …, t_n)| of all tensors as one vector: sqrt of the sum of squared norms. A scalar."""
-    return torch.linalg.vector_norm(norms(tensors))
+    total: Tensor = torch.linalg.vector_norm(norms(tensors))
+    return total

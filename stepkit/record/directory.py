@@ -35,5 +35,9 @@ def make(path: Path) -> None:
 def safe_name(key: str, name: str) -> str:
     """A name that stays in its folder. Raises WrongValue."""
     if not name or name.startswith(".") or _UNSAFE.search(name) or len(name.encode()) > _LONGEST:
-        raise WrongValue(key, name, f"a name without slashes, leading dots or control characters is wanted, of at most {_LONGEST} bytes")
+        raise WrongValue(
+            key,
+            name,
+            f"a name without slashes, leading dots or control characters is wanted, of at most {_LONGEST} bytes",
+        )
     return name

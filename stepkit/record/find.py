@@ -34,7 +34,9 @@ def find_run(run: str | Path, outputs: Path) -> Path:
         path for path in runs if path.name.startswith(str(run)) or path.name.rpartition("-")[2].startswith(str(run))
     ]
     if len(matches) > 1:
-        raise NoSuchRun(f"{run}: the start of {len(matches)} runs; more of it is needed: " + ", ".join(p.name for p in matches[:4]))
+        raise NoSuchRun(
+            f"{run}: the start of {len(matches)} runs; more of it is needed: " + ", ".join(p.name for p in matches[:4])
+        )
     if not matches:
         raise UnknownName("run", str(run), ["last", *(path.name for path in runs)])
     return matches[0]

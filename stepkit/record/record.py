@@ -107,7 +107,12 @@ def _quoted(text: str) -> str:
 def new_record(path: Path, experiment: str, used: dict[str, Plugin], **given: Any) -> Record:
     """A record with what is known of code and machine."""
     listed = {
-        key: {"plugin": plugin.name, "reference": plugin.reference, "distribution": plugin.distribution, "version": plugin.version}
+        key: {
+            "plugin": plugin.name,
+            "reference": plugin.reference,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+        }
         for key, plugin in used.items()
     }
     return Record(path.name, experiment, plugins=listed, versions=versions(used.values()), git=git_commit(), **given)

@@ -56,19 +56,24 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
     return table
 
 
-def sweep_table(console: Console, trials: Iterable[Any]) -> None:
-    """One row a trial: what varied, how it ended, its metrics, its directory."""
+def sweep_table(trials: Iterable[Any]) -> None:
+    """One row a trial: what varied, how it ended, its metrics; then where they lie."""
     rows = list(trials)
-    tags = list(dict.fromkeys(tag for trial in rows for tag in trial.record["metrics"] if tag.endswith(("/val", "/test"))))
+    seen = (tag for trial in rows for tag in trial.record["metrics"] if tag.endswith(("/val", "/test")))
+    tags = list(dict.fromkeys(seen))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("trial", "status", *tags, "run"):
+    for heading in ("", "trial", "status"):
         table.add_column(heading, overflow="fold")
+    for tag in tags:
+        table.add_column(tag, justify="right")
     for trial in rows:
         metrics = trial.record["metrics"]
-        table.add_row(
-            escape(" ".join(trial.overrides)), trial.record["status"], *(number(metrics.get(tag)) for tag in tags), relative(trial.path)
-        )
+        values = (number(metrics.get(tag)) for tag in tags)
+        table.add_row(trial.path.name, escape(" ".join(trial.overrides)), trial.record["status"], *values)
+    console = wide_console()
     console.print(table)
+    if rows:
+        console.print(f"sweep: {relative(rows[0].path.parent)}", markup=False, highlight=False)
 
 
 def number(value: float | None) -> str:
@@ -93,7 +98,9 @@ def relative(path: Path) -> str:
 
 def run_html(record: Mapping[str, Any], path: Path) -> str:
     """A run as a notebook shows it."""
-    rows = "".join(f"<tr><td>{html.escape(tag)}</td><td>{number(value)}</td></tr>" for tag, value in record["metrics"].items())
+    rows = "".join(
+        f"<tr><td>{html.escape(tag)}</td><td>{number(value)}</td></tr>" for tag, value in record["metrics"].items()
+    )
     return (
         f"<b>{html.escape(str(record['status']))}</b> <code>{html.escape(relative(path))}</code>"
         f"<table><tr><th>metric</th><th>value</th></tr>{rows}</table>"

@@ -19,18 +19,24 @@ def write(folder: Path, name: str, text: str) -> None:
 
 def test_each_value_names_who_set_it(own_folder: Path) -> None:
     write(own_folder, "config.yaml", "seed: 7\n")
-    write(own_folder, "experiment/mine.yaml", "defaults:\n  - digits\n  - override /optimizer: sgd\noptimizer:\n  lr: 0.5\n")
+    write(
+        own_folder,
+        "experiment/mine.yaml",
+        "defaults:\n  - digits\n  - override /optimizer: sgd\noptimizer:\n  lr: 0.5\n",
+    )
     composed = prepare(["experiment=mine", "model.hidden=[8]"])
     assert composed.where("seed") == "conf/config.yaml"
     assert composed.where("optimizer._target_") == "conf/experiment/mine.yaml"
     assert composed.where("optimizer.lr") == "conf/experiment/mine.yaml"
-    assert composed.where("optimizer.momentum") == "default of torch.optim:SGD"
+    assert composed.where("optimizer.momentum") == "default of SGD"
     assert composed.where("model.hidden") == "command line"
     assert composed.where("model.dropout") == "stepkit: experiment/digits.yaml"
     assert composed.where("trainer.accelerator") == "stepkit: trainer/default.yaml"
 
 
-def test_a_users_config_adds_to_the_packaged_one_and_is_found_from_below(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_config_adds_to_the_packaged_one_and_is_found_from_below(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(own_folder, "config.yaml", "defaults:\n  - optimizer: sgd\nseed: 3\n")
     below = own_folder / "notebooks" / "deep"
     below.mkdir(parents=True)
@@ -89,7 +95,9 @@ def test_null_deselects_a_plugin_and_drops_its_options(text: str) -> None:
 
 
 def test_several_callbacks_metrics_and_loggers_compose_as_written() -> None:
-    composed = prepare(["callback=[early_stopping,ema]", "logger=[tensorboard,csv]", "metric=[accuracy,f1]", "callback.ema.decay=0.5"])
+    composed = prepare(
+        ["callback=[early_stopping,ema]", "logger=[tensorboard,csv]", "metric=[accuracy,f1]", "callback.ema.decay=0.5"]
+    )
     assert list(composed.cfg.callback) == ["early_stopping", "ema"]
     assert list(composed.cfg.logger) == ["tensorboard", "csv"]
     assert set(composed.cfg.metric) == {"accuracy", "f1"}
@@ -121,7 +129,9 @@ def test_lightning_s_names_for_the_step_are_accepted() -> None:
 def test_a_trusted_module_s_class_serves_without_packaging_it(own_folder: Path) -> None:
     (own_folder / "my_project").mkdir()
     (own_folder / "my_project" / "net.py").write_text(
-        "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self, in_features: int, num_classes: int, bias: bool = True):\n"
+        "from torch import nn\n"
+        "class Net(nn.Linear):\n"
+        "    def __init__(self, in_features: int, num_classes: int, bias: bool = True):\n"
         "        super().__init__(in_features, num_classes, bias)\n"
     )
     write(own_folder, "config.yaml", "trusted: [my_project]\n")
@@ -130,6 +140,26 @@ def test_a_trusted_module_s_class_serves_without_packaging_it(own_folder: Path) 
     assert composed.plugins["model"].reference == "my_project.net:Net"
     with pytest.raises(UserError, match="Net has no option 'bais'"):
         prepare(["experiment=mine", "model.bais=true"])
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_naming_a_class_drops_what_was_written_for_the_plugin_in_its_place(own_folder: Path, typed: bool) -> None:
+    (own_folder / "mine_too").mkdir()
+    (own_folder / "mine_too" / "net.py").write_text("from torch.nn import Linear as Net\n")
+    write(own_folder, "config.yaml", "trusted: [mine_too]\n")
+    line = "model:\n  _target_: mine_too.net.Net\n  in_features: 64\n  out_features: 10\n"
+    write(own_folder, "experiment/mine.yaml", "defaults:\n  - digits\n" + ("" if typed else line))
+    given = ["model._target_=mine_too.net.Net", "model.in_features=64", "model.out_features=10"] if typed else []
+    composed = prepare(["experiment=mine", *given])
+    assert composed.cfg.model == {
+        "_target_": "mine_too.net.Net",
+        "in_features": 64,
+        "out_features": 10,
+        "bias": True,
+        "device": None,
+        "dtype": None,
+    }
+    assert "model.hidden, model.dropout of stepkit: experiment/digits.yaml dropped" in dropped(composed)
 
 
 ATTACKS = [

@@ -130,8 +130,9 @@ def _encoding(path: Path) -> str:
 
 
 def _head(path: Path, encoding: str) -> str:
+    """The file's beginning, cut at the end of a line that is not the first."""
     with text(path, encoding, newline="") as file:
-        return file.read(1 << 16).removeprefix("\ufeff")
+        return (file.read(1 << 16) + file.readline() + file.readline()).removeprefix("\ufeff")
 
 
 def _old_mac(head: str) -> bool:
@@ -155,9 +156,6 @@ def _records(head: str, separator: str, count: int) -> list[list[str]]:
 
 def _separator(head: str) -> str:
     """The one that cuts the first lines into the most fields, the same number in each."""
-    lines = head.splitlines()
-    if len(lines) > 1 and not head.endswith(("\n", "\r")):
-        head = "\n".join(lines[:-1])  # the beginning may end in the middle of a line
 
     def score(separator: str) -> tuple[float, int]:
         widths = [len(fields) for fields in _records(head, separator, 30)]
@@ -177,7 +175,9 @@ def _is_header(first: Sequence[str], second: Sequence[str], wanted: set[str]) ->
 
 def _quotes_fields(path: Path, encoding: str, separator: str) -> bool:
     """Whether some field begins with a quote; where none does, quotes are ordinary characters."""
-    marks = [before.encode(encoding.replace("16", "16-le")) + b'"' for before in ("\n", "\r", separator, f"{separator} ")]
+    marks = [
+        before.encode(encoding.replace("16", "16-le")) + b'"' for before in ("\n", "\r", separator, f"{separator} ")
+    ]
     last = b"\n"
     with closing(iter(_blocks(path))) as blocks:  # type: ignore[type-var]
         for block in blocks:

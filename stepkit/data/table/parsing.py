@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NaT", "null", "NULL", "Null", "?"]
 NO_NUMBER = [*MISSING, "None", "none", "NONE", "-", "--", ".", "missing"]  # where a number is expected
 LARGEST = float(np.finfo(np.float32).max)  # beyond it a value is as good as infinite
-TRUE, FALSE = ["true", "yes", "t", "y"], ["false", "no", "f", "n"]
+TRUE, FALSE = ["true", "yes", "t", "y", "1", "1.0"], ["false", "no", "f", "n", "0", "0.0"]
 MOST = 0.95  # of a column's values must read as numbers (or dates) to make it a column of such
 DATES = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y"]
 DATES += ["%B %d, %Y", "%d-%b-%Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y"]
@@ -21,6 +21,43 @@ FORMATS = [date + time for time in TIMES for date in DATES] + OFFSETS
 ISO = ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"]
 
 
+def shown(value: str) -> str:
+    """A value as a message shows it: in one line, not too long."""
+    line = " ".join(value.split())
+    return line if len(line) <= 40 else f"{line[:39]}…"
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every column as text, numbers, truth values or Datetime in µs (UTC); one that is none of these stays as it is.
+
+    Blanks around names are cut, as they are of a file's header.
+    """
+    names = [name.strip() for name in frame.columns]
+    if len(set(names)) == len(names):
+        frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
+    return frame.select(_simple(column) for column in frame.get_columns())
+
+
+def is_simple(column: pl.Series) -> bool:
+    """Whether `plain` could make something of it: not so for lists, structs and bytes."""
+    return column.dtype in (pl.String, pl.Boolean, pl.Datetime) or column.dtype.is_numeric()
+
+
+def _simple(column: pl.Series) -> pl.Series:
+    kind = column.dtype
+    if kind in (pl.Categorical, pl.Enum, pl.Null):
+        return column.cast(pl.String)
+    if kind == pl.Decimal:
+        return column.cast(pl.Float64)
+    if kind == pl.Duration:
+        return column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    if kind == pl.Time:
+        return column.cast(pl.Int64).cast(pl.Float64) / 1e9  # seconds since midnight
+    if kind == pl.Datetime and kind.time_zone is not None:  # type: ignore[attr-defined]
+        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return column.cast(pl.Datetime("us")) if kind in (pl.Date, pl.Datetime) else column
+
+
 def text(column: pl.Series) -> pl.Series:
     """The values as text without blanks around them, null where missing; 3.0 is '3', a truth value 'true'."""
     if column.dtype.is_float():
@@ -28,7 +65,7 @@ def text(column: pl.Series) -> pl.Series:
         numbers = column.cast(pl.String)
         column = column.zip_with(whole.fill_null(False), column.fill_nan(None))
         column = column.cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole.fill_null(False), numbers)
-    words = column.cast(pl.String).str.strip_chars()
+    words = column.cast(pl.String).str.strip_chars().str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1")
     return words.set(words.is_in(MISSING), None)
 
 
@@ -56,8 +93,10 @@ def stray(column: pl.Series, parsed: pl.Series) -> pl.Series:
 
 def number_style(column: pl.Series) -> str | None:
     """How most of the values are written as numbers, or None when they are none."""
+    if column.dtype == pl.Boolean:
+        return "boolean"
     if column.dtype != pl.String:
-        return "plain" if column.dtype.is_numeric() or column.dtype == pl.Boolean else None
+        return "plain" if column.dtype.is_numeric() else None
     words = text(column)
     words = words.filter(words.is_not_null() & ~words.is_in(NO_NUMBER))
     if not len(words):
@@ -69,19 +108,21 @@ def number_style(column: pl.Series) -> str | None:
 
 def moments(column: pl.Series, form: str | None) -> pl.Series:
     """The values as points in time (Datetime in µs, UTC where a zone is given), null where they are none."""
-    if column.dtype.is_temporal():
-        return column.cast(pl.Datetime("us"), strict=False)
+    if column.dtype == pl.Datetime:
+        return column
     if column.dtype != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
     words = text(column)
     # A row in memory may hold a date in ISO form whatever the file's form was.
-    return pl.select(pl.coalesce(*(_moment(words, each) for each in dict.fromkeys([*([form] if form else []), *ISO])))).to_series()
+    return pl.select(
+        pl.coalesce(*(_moment(words, each) for each in dict.fromkeys([*([form] if form else []), *ISO])))
+    ).to_series()
 
 
 def moment_form(column: pl.Series) -> str | None:
     """The form in which most of the values are dates, or None when they are none; '' for dates that need no reading."""
-    if column.dtype.is_temporal():
-        return ""
+    if column.dtype != pl.String:
+        return "" if column.dtype == pl.Datetime else None
     words = text(column).drop_nulls()
     probe = words.unique(maintain_order=True).head(200)
     if not len(probe):
@@ -99,7 +140,8 @@ def moment_form(column: pl.Series) -> str | None:
 def _moment(words: pl.Series, form: str) -> pl.Series:
     zoned = form.endswith("z")
     parsed = words.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC" if zoned else None)
-    return parsed.dt.replace_time_zone(None) if zoned else parsed
+    parsed = parsed.dt.replace_time_zone(None) if zoned else parsed
+    return parsed.set(parsed.dt.year() < 1000, None)  # '01/02/24' is no date of the year 1
 
 
 def _plain(words: pl.Series) -> pl.Series:

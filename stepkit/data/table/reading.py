@@ -13,6 +13,7 @@ import polars as pl
 from stepkit.errors import BadPlace, WrongData, given, nearest
 
 from .dialect import NAMES, Dialect, dialect, misfit, rewrite
+from .parsing import plain
 
 CHUNK = 10_000  # rows
 WORKBOOKS = (".xlsx", ".xls", ".ods", ".xlsm")
@@ -52,20 +53,20 @@ class Opened:
 
 
 def read(path: str, layout: Layout) -> tuple[pl.DataFrame, list[str]]:
-    """All rows of a CSV or Parquet file, rows without any value left out, and notes on how it was read."""
+    """All rows of a CSV or Parquet file but those without any value, and notes on how it was read."""
     with _opened(path, layout) as opened:
         frame = opened.rows.collect()
-        return frame.filter(_some(frame)), opened.notes
+        return plain(frame.filter(_some(frame))), opened.notes
 
 
 def stream(path: str, layout: Layout) -> Iterator[tuple[list[int], pl.DataFrame]]:
-    """Chunks of a file with the numbers of their rows (from 1, without the header), never the whole file in memory."""
+    """Chunks of a file, without empty rows, and their row numbers (from 1, the header not counted); never the whole."""
     start = 1
     with _opened(path, layout) as opened:
         for chunk in opened.rows.collect_batches(chunk_size=CHUNK, lazy=True):
             some = chunk.select(_some(chunk)).to_series()
             if some.any():
-                yield [start + int(i) for i in some.arg_true()], chunk.filter(some)
+                yield [start + int(i) for i in some.arg_true()], plain(chunk.filter(some))
             start += len(chunk)
 
 
@@ -82,14 +83,18 @@ def place(path: str) -> Path:
     try:
         if where.is_dir():
             inside = [str(where / file.name) for file in sorted(where.iterdir()) if file.is_file()]
-            raise BadPlace(f"{given('data.path', path)}: a folder; give one file{f', as {inside[0]}' if inside else ''}")
+            raise BadPlace(
+                f"{given('data.path', path)}: a folder; give one file{f', as {inside[0]}' if inside else ''}"
+            )
         if not where.exists():
             beside = [file.name for file in where.parent.iterdir()] if where.parent.is_dir() else []
             raise BadPlace(f"{given('data.path', path)}: no such file; in its folder {nearest(where.name, beside)}")
         with where.open("rb"):
             return where
     except (OSError, ValueError) as error:
-        raise BadPlace(f"{given('data.path', path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise BadPlace(
+            f"{given('data.path', path)}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
 
 
 @contextmanager
@@ -135,7 +140,9 @@ def _names(path: str, how: Dialect, layout: Layout) -> tuple[list[str], list[str
     if how.header is None:
         names = layout.names(how.width) or [f"column_{i}" for i in range(1, how.width + 1)]
         if layout.header is None and not layout.columns:
-            notes.append(f"the first line holds numbers: columns are called {names[0]} to {names[-1]}; or data.header=true")
+            notes.append(
+                f"the first line holds numbers: columns are called {names[0]} to {names[-1]}; or data.header=true"
+            )
         return names, notes
     names = [name or f"column_{i}" for i, name in enumerate(how.header, 1)]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
