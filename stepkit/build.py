@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from . import guards
 from .config.check import DATA_SETTINGS
 from .config.describe import described
 from .config.fill import fill_from_data, fill_from_run, resolved_monitor, run_facts, scheduler_interval
@@ -24,6 +23,8 @@ from .construct import construct, first_line
 from .engine.checkpoint import Best, Carried
 from .engine.ranks import place
 from .errors import NoDevice, Unsupported, WrongValue, nearest
+from .guards.first_batch import check_first_batch, check_optimizer, undisturbed
+from .guards.nonfinite import Guard
 from .loading.loader import loader
 from .observers.gradients import Watch
 from .spec import DataSpec
@@ -158,7 +159,7 @@ def _try_optimizer(step: Step, composed: Composed) -> None:
     if not groups or not any(group["params"] for group in groups):
         raise WrongValue("model", type(step).__name__, "has no trainable parameter")
     optimizer = construct(composed, "optimizer", groups)
-    guards.check_optimizer(optimizer, step)
+    check_optimizer(optimizer, step)
     if composed.cfg.scheduler is not None:
         construct(composed, "scheduler", optimizer)
 
@@ -185,11 +186,11 @@ def build_monitor(composed: Composed, module: pl.LightningModule) -> Monitor:
 
 def try_once(module: pl.LightningModule, train: Any) -> None:
     """One batch through model and loss before anything is written. Raises WrongModel or WrongData."""
-    with guards.undisturbed(module):
+    with undisturbed(module):
         batch = next(iter(train))
         indices = train.indices(0, 0) if hasattr(train, "indices") else None
         if isinstance(module, Step):
-            guards.check_first_batch(module, batch, indices)
+            check_first_batch(module, batch, indices)
 
 
 # -- the trainer ------------------------------------------------------------------------------------------------
@@ -201,7 +202,8 @@ def build_trainer(composed: Composed, parts: Parts, directory: Path, extra: Iter
     step, observe = StepSettings(**cfg.step), Observe(**cfg.observe)
     options = {k: v for k, v in plain(cfg.trainer).items() if not k.startswith("_")}
     carried = Carried(parts.spec.plain() if parts.spec else None, state_of(parts.data))
-    watch = Watch(observe.every, observe.flush_every)
+    guard = Guard(step.nonfinite, step.nonfinite_limit, sync=step.nonfinite_sync)
+    watch = Watch(observe.every, observe.flush_every, guard)
     best = [Best(directory, parts.monitor.metric, parts.monitor.mode)] if "val" in parts.loaders else []
     callbacks = [watch, carried, *parts.callbacks, *extra, *best]
     loggers = [_logger(composed, name, directory) for name in cfg.logger]

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
+from .commands import HIDDEN, VERBS
 from .errors import RunFailed, UnknownName, UserError
-
-# verb -> (module under stepkit.commands, what it does). The first is meant where no verb is given.
-VERBS = {
-    "train": ("train", "train what the config declares; -m sweeps"),
-    "config": ("config", "what would run, and who set each value"),
-    "plugins": ("plugins", "what is installed, from which package"),
-    "board": ("board", "TensorBoard on outputs/, or on one run"),
-}
-HIDDEN = {"rank": ("rank", "one process of a run that has several")}  # stepkit's own use
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # LANG=C has no word for ─ or ü: better a ? than a traceback
     try:
         verb = choose_verb(arguments)
-        return int(importlib.import_module(f".commands.{ {**VERBS, **HIDDEN}[verb][0] }", __package__).main(arguments))
+        return int(importlib.import_module(f".commands.{verb}", __package__).main(arguments))
     except UserError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
@@ -56,7 +52,5 @@ def _say(*lines: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Without control characters: a terminal must not obey what a stranger's file says; nor fail under LANG=C."""
-    clean = "".join(c if c.isprintable() else "�" for c in text)
-    encoding = sys.stderr.encoding or "utf-8"
-    return clean.encode(encoding, "replace").decode(encoding)
+    """Without control characters: a terminal must not obey what a stranger's file says."""
+    return "".join(c if c.isprintable() else "�" for c in text)

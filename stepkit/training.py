@@ -25,6 +25,7 @@ from .engine.progress import Bar
 from .engine.quiet import hush
 from .engine.signals import ending_cleanly
 from .errors import RunFailed, UserError
+from .observers.gradients import Watch
 from .recompose import recomposed
 from .record.directory import new_directory
 from .record.record import RunDirectory, Status, new_record
@@ -117,12 +118,19 @@ def keep_metrics(directory: RunDirectory, trainer: pl.Trainer, parts: Parts, sec
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "seconds": seconds,
+        "skipped_steps": skipped_steps(trainer),
         "samples_per_second": samples_seen(trainer, parts) / seconds if seconds else math.nan,
     }
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     if score is not None:
         record.best = {"metric": parts.monitor.metric, "mode": parts.monitor.mode, "value": float(score)}
     directory.save()
+
+
+def skipped_steps(trainer: pl.Trainer) -> int:
+    """Optimizer steps left out because a number was not finite."""
+    watching = [callback for callback in trainer.callbacks if isinstance(callback, Watch)]  # type: ignore[attr-defined]
+    return sum(watch.guard.skipped for watch in watching)
 
 
 def samples_seen(trainer: pl.Trainer, parts: Parts) -> int:
@@ -198,8 +206,8 @@ def _close(trainer: pl.Trainer, status: str) -> None:
 
 def reason_of(error: BaseException) -> str:
     """An exception in one line, with the place in the user's own code where it has one."""
-    if isinstance(error, UserError):
-        return error.lines[0]
+    if isinstance(error, UserError | RunFailed):  # our own words, that need no class in front
+        return str(error).partition("\n")[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

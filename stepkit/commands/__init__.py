@@ -1,1 +1,9 @@
 """One file a verb: arguments and printing, nothing else."""
+
+VERBS = {  # each is a module here; train is meant where no verb is given
+    "train": "train what the config declares; -m sweeps",
+    "config": "what would run, and who set each value",
+    "plugins": "what is installed, from which package",
+    "board": "TensorBoard on outputs/, or on one run",
+}
+HIDDEN = ("rank",)  # for stepkit's own use

@@ -6,8 +6,7 @@ import importlib.metadata
 import textwrap
 
 from .. import plugins
-from ..cli import VERBS
-from . import train
+from . import VERBS, train
 
 HEAD = """\
 stepkit: declare one training step, swap any part of it by name, see what it did, and trust it.
@@ -19,7 +18,7 @@ usage: stepkit [VERB] [key=value ...] [-m]
 def show() -> int:
     print(HEAD)
     print("verbs:")
-    for verb, (_, what) in VERBS.items():
+    for verb, what in VERBS.items():
         print(f"  {verb:10}{what}")
     print("\ngroups (choose by group=name, set options by group.option=value):")
     for group in plugins.GROUPS:

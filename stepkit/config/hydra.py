@@ -88,10 +88,11 @@ class Loader(ConfigLoaderImpl):
 
     def _load_single_config(self, default: Any, repo: Any) -> ConfigResult:
         result = super()._load_single_config(default, repo)
-        if default.config_path.startswith("hydra") or not isinstance(result.config, DictConfig):
+        if default.config_path.startswith("hydra"):
             return result
         result = copy.copy(result)
-        config: DictConfig = copy.deepcopy(result.config)  # the repository caches what we are about to change
+        config = copy.deepcopy(result.config)  # the repository caches what we are about to change
+        assert isinstance(config, DictConfig)
         result.config = config
         if result.provider == "project":
             self.trusted += OmegaConf.select(config, "trusted", default=None) or []

@@ -30,6 +30,11 @@ class StepSettings:
         clip: largest gradient norm (or value); null clips nothing.
         clip_by: what is clipped: the norm of all gradients together, or each value.
         decay: weight decay on all parameters, or on matrices only (not on biases and norms).
+        nonfinite: what a loss or gradient that is NaN or infinite does: end the run before the optimizer step, skip
+            the step (parameters and optimizer state stay as they are), or nothing.
+        nonfinite_limit: skipped steps in a row after which the run ends all the same.
+        nonfinite_sync: on an accelerator, check before every step, which waits for the device; else the run ends
+            within one observe.flush_every, naming the exact step.
         scheduler_interval: whether the scheduler steps by step or by epoch; auto: by step if it knows total_steps.
     """
 
@@ -37,6 +42,9 @@ class StepSettings:
     clip: Annotated[float, Gt(0)] | None = None
     clip_by: Literal["norm", "value"] = "norm"
     decay: Literal["all", "matrices"] = "all"
+    nonfinite: Literal["raise", "skip", "ignore"] = "raise"
+    nonfinite_limit: Annotated[int, Ge(1)] = 10
+    nonfinite_sync: bool = False
     scheduler_interval: Literal["auto", "step", "epoch"] = "auto"
 
 

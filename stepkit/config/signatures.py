@@ -131,12 +131,16 @@ def _passed_on(code: Code, variadic: str, seen: frozenset[types.FunctionType]) -
     if not calls:
         return Signature(taken, not _refuses_rest(tree, variadic))
     behind = [_behind(call, code, seen) for call in calls]
-    parameters = {name: p for one in reversed(behind) for name, p in one.parameters.items()}
-    if len(calls) > 1:  # either of them, as the other options say: none of the parameters is always required
-        parameters = {
-            name: replace(p, default=... if p.default is EMPTY else p.default) for name, p in parameters.items()
-        }
-    return Signature({**parameters, **taken}, any(one.open for one in behind))
+    return Signature({**_either([one.parameters for one in behind]), **taken}, any(one.open for one in behind))
+
+
+def _either(callees: list[dict[str, Parameter]]) -> dict[str, Parameter]:
+    """The parameters of one callee or another, chosen by other options: what not all of them have is never required."""
+    if len(callees) == 1:
+        return callees[0]
+    found = {name: p for parameters in reversed(callees) for name, p in parameters.items()}
+    shared = {name for name, p in found.items() if p.default is not EMPTY and all(name in one for one in callees)}
+    return {name: p if name in shared else replace(p, default=...) for name, p in found.items()}
 
 
 def _source(function: types.FunctionType) -> ast.AST | None:

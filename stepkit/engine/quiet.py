@@ -24,7 +24,10 @@ SILENCED = (
         r".*The epoch parameter in `scheduler\.step\(\)`.*",
         r"torch\.optim\.lr_scheduler",
     ),  # torch's own plateau inside SequentialLR
-    (r".*self\.log\('\w+/(val|test)', \.\.\., sync_dist=True\).*", r"pytorch_lightning\..*"),  # torchmetrics has summed over ranks
+    (
+        r".*self\.log\('\w+/(val|test)', \.\.\., sync_dist=True\).*",
+        r"pytorch_lightning\..*",
+    ),  # torchmetrics has summed over ranks
     (r".*GPU available but not used.*", r"pytorch_lightning\..*"),  # trainer=cpu was asked for
     (r".*MPS available but not used.*", r"pytorch_lightning\..*"),
 )

@@ -71,9 +71,7 @@ def custom_scalars(categories: Charts) -> Summary.Value:
             for title, charts in categories.items()
         ]
     )
-    value = _strings("custom_scalars__config__", [layout.SerializeToString()], _metadata("custom_scalars"))
-    value.tensor.tensor_shape.Clear()  # this dashboard wants a rank-0 string
-    return value
+    return _strings("custom_scalars__config__", [layout.SerializeToString()], _metadata("custom_scalars"))
 
 
 def _chart(title: str, kind: str, tags: Sequence[str]) -> Any:

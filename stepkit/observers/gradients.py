@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from ..guards.nonfinite import Guard
 from .measures import total_norm
 
 TAGS = ("loss/train", "gradient/norm", "lr")
@@ -25,39 +26,45 @@ class Watch(Callback):
     Args:
         every: optimizer steps between two observations.
         flush_every: optimizer steps after which they are written to all loggers.
+        guard: decides whether a step's numbers may be used.
     """
 
-    def __init__(self, every: int = 1, flush_every: int = 100) -> None:
-        self.every, self.flush_every = every, flush_every
-        self._loss: Tensor | None = None
+    def __init__(self, every: int = 1, flush_every: int = 100, guard: Guard | None = None) -> None:
+        self.every, self.flush_every, self.guard = every, flush_every, guard or Guard("ignore")
+        self._loss: Tensor | None = None  # of the step so far
         self._norm: Tensor | None = None
         self._lr = float("nan")
         self._seen = 0
+        self._skipped = 0
         self._rows: list[tuple[int, float, float, Tensor, Tensor]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._seen = trainer.global_step
 
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        # Lightning has divided it by the number of micro-batches: their sum is the step's loss. LBFGS evaluates its
+        # closure several times a step: the first loss and gradient are those at the parameters.
+        if self._norm is None:
+            self._loss = loss.detach() if self._loss is None else self._loss + loss.detach()
+
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        # LBFGS evaluates its closure several times a step: the first gradient is the one at the parameters.
-        if self._norm is not None or (trainer.global_step + 1) % self.every:
-            return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._norm = total_norm(gradients) if gradients else None
-        self._lr = float(optimizer.param_groups[0]["lr"])
+        if not gradients:
+            return
+        norm = total_norm(gradients)
+        if self._norm is None:
+            self._norm, self._lr = norm, float(optimizer.param_groups[0]["lr"])
+        self.guard.before_step(trainer, pl_module, optimizer, norm, self._loss)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        loss = outputs["loss"].detach() if isinstance(outputs, dict) and "loss" in outputs else None
-        if loss is not None:  # Lightning has divided it by the number of micro-batches: their sum is the step's loss
-            self._loss = loss if self._loss is None else self._loss + loss
         if trainer.global_step == self._seen:
             return
         self._seen = trainer.global_step
-        if self._norm is not None and self._loss is not None:
+        if self._norm is not None and self._loss is not None and self._seen % self.every == 0:
             self._rows.append((self._seen, time.time(), self._lr, self._loss, self._norm))
         self._loss = self._norm = None
         if len(self._rows) >= self.flush_every:
@@ -70,22 +77,29 @@ class Watch(Callback):
         self.flush(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self.flush(trainer)
+        self.flush(trainer, judge=False)
 
-    def flush(self, trainer: pl.Trainer) -> None:
-        """Fetch what was seen, in one transfer, and write it."""
+    def flush(self, trainer: pl.Trainer, *, judge: bool = True) -> None:
+        """Fetch what was seen, in one transfer, and write it. Raises NotFinite for numbers that were not read before."""
         rows, self._rows = self._rows, []
         if not rows:
             return
-        steps, times, rates, losses, gradient_norms = zip(*rows, strict=True)
+        steps, times, rates, losses, norms = zip(*rows, strict=True)
         loss = torch.stack(losses).float()
-        if trainer.world_size > 1:  # each rank saw its own share; the gradient was averaged already
+        if trainer.world_size > 1 and judge:  # each rank saw its own share; the gradient was averaged already
             loss = trainer.strategy.reduce(loss, reduce_op="mean")
-        seen = torch.stack([loss, torch.stack(gradient_norms).float()]).cpu()
-        table = torch.cat([seen, torch.tensor([rates])]).T.numpy()
+        seen = torch.stack([loss, torch.stack(norms).float()]).cpu()
+        self._write(trainer, steps, torch.cat([seen, torch.tensor([rates])]).T, times)
+        if judge:
+            self.guard.when_read(trainer, steps, seen[0], seen[1])
+
+    def _write(self, trainer: pl.Trainer, steps: tuple[int, ...], table: Tensor, times: tuple[float, ...]) -> None:
         for logger in trainer.loggers:
             if hasattr(logger, "log_table"):
-                logger.log_table(TAGS, steps, table, times)
+                logger.log_table(TAGS, steps, table.numpy(), times)
             else:
                 for step, values in zip(steps, table.tolist(), strict=True):
                     logger.log_metrics(dict(zip(TAGS, values, strict=True)), step)
+            if self.guard.skipped != self._skipped:
+                logger.log_metrics({"step/skipped": float(self.guard.skipped)}, steps[-1])
+        self._skipped = self.guard.skipped

@@ -42,7 +42,16 @@ def test_a_union_is_flat_with_each_member_once(members: list[list[Any]], one: li
     assert union(members) == one
 
 
-MEMBERS = [["int"], ["float"], ["str"], ["none"], ["bool"], ["literal", ["a"]], ["list", ["int"]], ["any"]]
+MEMBERS: list[list[Any]] = [
+    ["int"],
+    ["float"],
+    ["str"],
+    ["none"],
+    ["bool"],
+    ["literal", ["a"]],
+    ["list", ["int"]],
+    ["any"],
+]
 VALUES = [None, True, 3, 0.5, "a", "b", [1], ["x"], {"k": 1}]
 
 
@@ -115,7 +124,11 @@ def test_what_yaml_cannot_write_is_known(hint: list[Any], can: bool) -> None:
 
 
 def test_limits_stand_in_the_schema_in_its_own_words() -> None:
-    assert json_schema(["annotated", ["int"], {"ge": 1, "lt": 5}]) == {"type": "integer", "minimum": 1, "exclusiveMaximum": 5}
+    assert json_schema(["annotated", ["int"], {"ge": 1, "lt": 5}]) == {
+        "type": "integer",
+        "minimum": 1,
+        "exclusiveMaximum": 5,
+    }
     assert json_schema(["annotated", ["list", ["int"]], {"min_length": 1}])["minItems"] == 1
     assert json_schema(["annotated", ["str"], {"max_length": 3}])["maxLength"] == 3
     assert json_schema(["annotated", ["dict", ["str"], ["int"]], {"min_length": 2}])["minProperties"] == 2

@@ -19,9 +19,6 @@ from hypothesis import strategies as st
 from stepkit.config.describe import LEFT_OUT, Description, Option, describe
 from stepkit.config.values import check_value
 
-if typing.TYPE_CHECKING:
-    pass  # type: ignore[import-not-found]
-
 
 class Colour(enum.Enum):
     RED = 1
@@ -40,7 +37,7 @@ Small = TypeVar("Small", bound=int)
 
 
 def options(obj: Any, skip: int = 0) -> dict[str, Option]:
-    return describe(obj, "test:obj", skip=skip).options
+    return dict(describe(obj, "test:obj", skip=skip).options)
 
 
 def hinted(hint: Any) -> list[Any]:
@@ -106,7 +103,7 @@ def test_without_an_annotation_any_value_is_taken() -> None:
 
 
 def test_a_default_that_contradicts_its_annotation_is_right_all_the_same() -> None:
-    def function(size: int = None, rates: tuple[float, float] = 0.5) -> None: ...  # type: ignore[assignment]
+    def function(size: int = None, rates: tuple[float, float] = 0.5) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
 
     found = options(function)
     assert check_value(found["size"], None) is None and check_value(found["size"], 3) == 3

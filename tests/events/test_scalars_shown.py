@@ -74,13 +74,3 @@ def test_a_table_of_ten_thousand_steps_is_read_whole(run_dir: Path, read: Callab
         series = found.Scalars(tag)
         assert [one.step for one in series] == list(range(10_000))
         assert np.array_equal(np.array([one.value for one in series], np.float32), values[:, column])
-
-
-def test_a_refused_chart_does_not_spoil_the_layouts_after_it(run_dir: Path, read: Callable[[Path], Any]) -> None:
-    writer = EventWriter(run_dir)
-    with pytest.raises(ValueError, match="Margin with 3"):
-        writer.custom_scalars_layout({"update": {"band": ("Margin", ["ratio"])}})
-    writer.custom_scalars_layout({"loss": {"both": ("Multiline", ["loss/train", "loss/val"])}})
-    (layout,) = read(run_dir).Tensors("custom_scalars__config__")
-    assert b"loss/val" in layout.tensor_proto.string_val[0]
-    assert b"band" not in layout.tensor_proto.string_val[0]

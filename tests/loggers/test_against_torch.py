@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def test_a_picture_is_the_one_torch_writes(tmp_path: Path, dataformats: str, kin
 
     assert (tensor.step, image.step) == (3, 3)
     assert np.array_equal(decoded(tensor.tensor_proto.string_val[2]), decoded(image.encoded_image_string))
+
+
+def test_what_is_no_number_is_black_and_says_nothing(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = torch.tensor([[float("nan"), float("-inf"), float("inf")]])
+        TensorBoardLogger(str(tmp_path)).experiment.add_image("i", picture, dataformats="HW")
+    (tensor,) = EventAccumulator(str(tmp_path)).Reload().Tensors("i")
+    assert decoded(tensor.tensor_proto.string_val[2])[0, :, 0].tolist() == [0, 0, 255]
 
 
 def test_the_logger_is_reached_by_its_entry_point() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .errors import WrongData, WrongModel
-from .step import Step, places
+from ..errors import WrongData, WrongModel
+from ..step import Step, places
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
 ELEMENTWISE_LOSSES = (
@@ -46,15 +46,12 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 def check_first_batch(step: Step, batch: Any, indices: Tensor | None = None) -> None:
     """Forward and loss of one batch. Raises WrongModel or WrongData, naming the shapes or values seen."""
     with undisturbed(step):
-        if type(step).training_step is Step.training_step:
-            _check_pair(step, batch, indices)
-            loss = step.training_step(batch, 0)
-        else:
-            loss = step.training_step(batch, 0)
-        check_loss(loss, step)
+        plain = type(step).training_step is Step.training_step
+        check_loss(_pair_loss(step, batch, indices) if plain else step.training_step(batch, 0), step)
 
 
-def _check_pair(step: Step, batch: Any, indices: Tensor | None) -> None:
+def _pair_loss(step: Step, batch: Any, indices: Tensor | None) -> Tensor:
+    """What `Step.training_step` gives, looked at on the way."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise WrongModel(
             f"a batch is {_shape(batch)}; a plain model takes (x, y): give tensors, or override training_step in a Step"
@@ -68,6 +65,7 @@ def _check_pair(step: Step, batch: Any, indices: Tensor | None) -> None:
         raise WrongModel("loss=null, but the model computes no loss of its own; give loss=…")
     if isinstance(output, Tensor) and isinstance(y, Tensor):
         check_shapes(step.loss, *places(output, y), indices)
+    return step.compare(output, y)
 
 
 def check_shapes(loss: Any, output: Tensor, target: Tensor, indices: Tensor | None = None) -> None:

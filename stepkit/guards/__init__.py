@@ -1,0 +1,1 @@
+"""Silent mistakes and numbers gone wrong, stopped at the batch."""
