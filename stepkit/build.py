@@ -25,6 +25,7 @@ from .engine.ranks import place
 from .errors import NoDevice, Unsupported, WrongValue, nearest
 from .guards.first_batch import check_first_batch, check_optimizer, undisturbed
 from .guards.nonfinite import Guard
+from .loading.adapt import adapt
 from .loading.loader import loader
 from .observers.gradients import Watch
 from .spec import DataSpec
@@ -74,7 +75,7 @@ def build_data(composed: Composed) -> tuple[Any, DataSettings]:
     if node is None:
         raise WrongValue("data", None, "nothing to train on; choose data=…")
     settings = DataSettings(**{name: node[name] for name in DATA_SETTINGS})
-    data = construct(composed, "data", leave_out=DATA_SETTINGS)
+    data = adapt(construct(composed, "data", leave_out=DATA_SETTINGS))
     data.setup(seed=settings.split_seed)
     return data, settings
 

@@ -7,19 +7,22 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from .config.arguments import arguments
+from .config.describe import described
 from .config.hydra import Composed
 from .errors import BrokenPlugin, UserError
 from .plugins import Plugin
 
 
-def construct(composed: Composed, key: str, *arguments: Any, leave_out: Iterable[str] = (), **more: Any) -> Any:
+def construct(composed: Composed, key: str, *positional: Any, leave_out: Iterable[str] = (), **more: Any) -> Any:
     """The object that the node at `key` names. What its constructor refuses is told in one line with its options."""
     plugin = composed.plugins[key]
     node = OmegaConf.select(composed.cfg, key)
     options = {k: v for k, v in _options(composed, key, node).items() if k not in leave_out}
     options.update(more)
     try:
-        return plugin.load()(*arguments, **options)
+        made_by = plugin.load()
+        return made_by(*positional, **arguments(made_by, described(plugin), options))
     except UserError:
         raise
     except Exception as error:  # a stranger's constructor may raise anything

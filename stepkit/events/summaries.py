@@ -71,7 +71,9 @@ def custom_scalars(categories: Charts) -> Summary.Value:
             for title, charts in categories.items()
         ]
     )
-    return _strings("custom_scalars__config__", [layout.SerializeToString()], _metadata("custom_scalars"))
+    value = _strings("custom_scalars__config__", [layout.SerializeToString()], _metadata("custom_scalars"))
+    value.tensor.tensor_shape.Clear()  # a rank-0 string, as TensorBoard's own writer has it
+    return value
 
 
 def _chart(title: str, kind: str, tags: Sequence[str]) -> Any:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sized
 from typing import Any, cast
 
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
 
 from ..errors import WrongData
 from .batches import Batches, BatchSource
 from .workers import WorkerLoader
 
 NAMES = {"train": "training", "val": "validation", "test": "test"}
+UNDIVIDED = (RandomSampler, SequentialSampler)
 
 
 def loader(
@@ -37,13 +38,15 @@ def loader(
             (but for Plan's one exception on many processes).
 
     Raises:
-        WrongData: nothing to train on, x and y that do not belong together, a batch larger than the data.
+        WrongData: nothing to train on, x and y that do not belong together, a batch larger than the data, a stream
+            or ready loader that several processes would each read whole.
     """
     check(source, split_name)
     if isinstance(source, IterableDataset):
         return _streamed(source, split_name, batch_size, num_workers, pin_memory, world)
     whole = isinstance(source, tuple | BatchSource)
     if not whole and not _map_style(source):
+        _check_divided(source, split_name, world)
         return cast("Iterable[Any]", source)
     _check_batch_size(_length(source), split_name, batch_size, world)
     how: dict[str, Any] = {"seed": seed, "shuffle": shuffle, "rank": rank, "world": world}
@@ -87,6 +90,17 @@ def _check_batch_size(n: int | None, split_name: str, batch_size: int, world: in
         f"data.batch_size={batch_size}{among}: larger than the training split of {n} samples; "
         f"give data.batch_size={max(1, n // world)} or less"
     )
+
+
+def _check_divided(source: Any, split_name: str, world: int) -> None:
+    """A ready DataLoader with torch's own samplers would give every process all of the data, silently."""
+    if world == 1 or not isinstance(source, DataLoader):
+        return
+    if type(source.batch_sampler) in (BatchSampler, type(None)) and type(source.sampler) in UNDIVIDED:
+        raise WrongData(
+            f"data: .{split_name} is a DataLoader that gives each of {world} processes all samples; "
+            "give its Dataset instead, or a DataLoader with a DistributedSampler"
+        )
 
 
 def _length(source: Any) -> int | None:

@@ -71,15 +71,6 @@ def test_a_new_writer_never_touches_an_earlier_file_and_sorts_after_it(run_dir: 
     assert first.path.name < second.path.name
 
 
-def test_an_attempt_in_the_same_second_sorts_after_the_one_before(run_dir: Path) -> None:
-    """Whatever host and process that one had."""
-    (run_dir / "events.out.tfevents.0000001000.zoo.99.0").write_bytes(b"")
-    writer = EventWriter(run_dir, clock=lambda: 1000.0)
-    writer.scalars(0, {"loss": 1.0})
-    assert writer.path is not None
-    assert files(run_dir)[-1] == writer.path.name
-
-
 def test_a_clock_that_went_backwards_does_not_hide_the_new_file(run_dir: Path, read: Callable[[Path], Any]) -> None:
     EventWriter(run_dir, clock=lambda: 2000.0).scalars(0, {"loss": 1.0})
     EventWriter(run_dir, clock=lambda: 1000.0).scalars(1, {"loss": 0.5})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
 
 from stepkit.errors import WrongData
 from stepkit.loading.batches import Batches
@@ -106,3 +106,20 @@ def test_an_empty_validation_split_is_named() -> None:
 
 def test_validation_may_be_smaller_than_a_batch() -> None:
     assert len(made((x, y), "val", batch_size=50)) == 1
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_ready_loader_that_no_process_shares_is_refused_on_several(shuffle: bool) -> None:
+    ready = DataLoader(TensorDataset(x, y), 5, shuffle=shuffle)
+    with pytest.raises(WrongData, match=r"\.train is a DataLoader that gives each of 2 processes all samples"):
+        made(ready, world=2)
+    assert made(ready) is ready
+
+
+def test_a_ready_loader_that_divides_itself_serves_several_processes() -> None:
+    dataset = TensorDataset(x, y)
+    sampler = DistributedSampler(dataset, num_replicas=2, rank=0)
+    divided = DataLoader(dataset, 5, sampler=sampler)
+    own = DataLoader(dataset, batch_sampler=BatchSampler(sampler, 5, False))
+    assert made(divided, world=2) is divided
+    assert made(own, world=2) is own

@@ -41,9 +41,8 @@ class Classes:
         words = text(column)
         unknown = words.filter(~words.is_in(list(self.names)))
         if len(unknown):
-            raise WrongData(
-                f"{column.name}={shown(str(unknown[0]))}: no class of this model; {nearest(str(unknown[0]), self.names)}"
-            )
+            advice = nearest(unknown[0], self.names)
+            raise WrongData(f"{column.name}={shown(unknown[0])}: no class of this model; {advice}")
         places = {name: place for place, name in enumerate(self.names)}
         return torch.from_numpy(words.replace_strict(places, return_dtype=pl.Int64).to_numpy().copy())
 
