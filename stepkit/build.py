@@ -23,7 +23,7 @@ from .construct import construct, first_line
 from .engine.checkpoint import Best, Carried
 from .engine.ranks import place
 from .errors import NoDevice, Unsupported, WrongValue, nearest
-from .guards.first_batch import check_first_batch, check_optimizer, undisturbed
+from .guards.first_batch import check_accumulation, check_first_batch, check_optimizer, undisturbed
 from .guards.nonfinite import Guard
 from .loading.adapt import adapt
 from .loading.loader import loader
@@ -50,8 +50,7 @@ def build(composed: Composed) -> Parts:
     """Data first, since it knows the sizes; then the step; then one batch is tried. Raises UserError."""
     data, settings = build_data(composed)
     spec = getattr(data, "spec", None)
-    if spec is not None:
-        fill_from_data(composed, spec)
+    fill_from_data(composed, spec)
     loaders = build_loaders(data, settings, int(composed.cfg.seed))
     pl.seed_everything(int(composed.cfg.seed), verbose=False)
     fill_from_run(composed, run_facts(composed, length(loaders["train"])))
@@ -161,6 +160,7 @@ def _try_optimizer(step: Step, composed: Composed) -> None:
         raise WrongValue("model", type(step).__name__, "has no trainable parameter")
     optimizer = construct(composed, "optimizer", groups)
     check_optimizer(optimizer, step)
+    check_accumulation(optimizer, composed.cfg.step.accumulate)
     if composed.cfg.scheduler is not None:
         construct(composed, "scheduler", optimizer)
 

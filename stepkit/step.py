@@ -96,6 +96,26 @@ class Step(pl.LightningModule):
                 self.log(f"{name}/{split}", metric.compute(), rank_zero_only=False, sync_dist=False)
                 metric.reset()
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As `clip_grad_norm_(model.parameters(), …)` by hand: the last bits of a norm depend on the order of its sum.
+
+        An optimizer may hold the parameters in another order: muon, and any with decay "matrices".
+        """
+        if gradient_clip_val is None:
+            return
+        groups = optimizer.param_groups
+        held = {id(p) for group in groups for p in group["params"]}
+        optimizer.param_groups = [{"params": [p for p in self.parameters() if id(p) in held]}]
+        try:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        finally:
+            optimizer.param_groups = groups
+
     def configure_optimizers(self) -> Any:
         assert self._optimizer is not None
         optimizer = self._optimizer(parameter_groups(self, self._decay))

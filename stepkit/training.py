@@ -209,6 +209,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, UserError | RunFailed):  # our own words, that need no class in front
         return str(error).partition("\n")[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith("Caught ") and "DataLoader worker" in lines[0]:
+        return lines[-1].removeprefix("stepkit.errors.")  # torch puts the worker's whole traceback into the message
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -23,9 +23,11 @@ FITTING = {
 }
 
 
-def fill_from_data(composed: Composed, spec: DataSpec) -> None:
+def fill_from_data(composed: Composed, spec: DataSpec | None) -> None:
     """Choose what follows the task, then fill sizes. Raises Mistakes."""
     checker = Checker(composed)
+    if spec is None:
+        return _fill_without_spec(checker)
     loss, metrics = FITTING[spec.task]
     if _auto(composed.cfg.loss):
         _choose(checker, "loss", composed.cfg, "loss", loss, f"follows the data ({spec.task})")
@@ -37,6 +39,18 @@ def fill_from_data(composed: Composed, spec: DataSpec) -> None:
     if spec.task == "classification":
         facts["task"] = "multiclass"
     _fill(checker, facts, "filled from the data")
+    _required(checker, FROM_DATA)
+    if checker.found:
+        raise Mistakes(checker.found)
+
+
+def _fill_without_spec(checker: Checker) -> None:
+    """A data set that does not say what it is: then the config must."""
+    composed = checker.composed
+    composed.cfg.metric.pop(AUTO, None)
+    if _auto(composed.cfg.loss):
+        plugin = composed.plugins["data"].reference.rpartition(":")[2]
+        raise WrongValue("loss", AUTO, f"data {plugin} has no spec that says its task; give loss=… (or a spec)")
     _required(checker, FROM_DATA)
     if checker.found:
         raise Mistakes(checker.found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import WrongData, WrongModel
+from ..errors import Unsupported, WrongData, WrongModel
 from ..step import Step, places
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
@@ -123,6 +124,19 @@ def check_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module) -> None
     held = [p for group in optimizer.param_groups for p in group["params"]]
     if not any(p.requires_grad for p in held):
         raise WrongModel(f"{_name(optimizer)} holds no trainable parameter; nothing would be trained")
+
+
+def check_accumulation(optimizer: torch.optim.Optimizer, accumulate: int) -> None:
+    """An optimizer that evaluates the loss itself (LBFGS) would see the last micro-batch only. Raises Unsupported.
+
+    Such a one is known by a `step` that cannot be called without its closure.
+    """
+    needed = [p for p in inspect.signature(optimizer.step).parameters.values() if p.default is p.empty]
+    if accumulate > 1 and any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed):
+        raise Unsupported(
+            f"step.accumulate={accumulate}: {_name(optimizer)} evaluates the loss several times a step, each time on "
+            f"one micro-batch; give step.accumulate=1 and a larger data.batch_size"
+        )
 
 
 def _name(obj: Any) -> str:

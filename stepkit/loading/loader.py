@@ -96,7 +96,11 @@ def _check_divided(source: Any, split_name: str, world: int) -> None:
     """A ready DataLoader with torch's own samplers would give every process all of the data, silently."""
     if world == 1 or not isinstance(source, DataLoader):
         return
-    if type(source.batch_sampler) in (BatchSampler, type(None)) and type(source.sampler) in UNDIVIDED:
+    batches = source.batch_sampler
+    if batches is not None and type(batches) is not BatchSampler:
+        return  # the user's own: it may divide
+    sampler = source.sampler if batches is None else batches.sampler  # a given batch_sampler leaves .sampler idle
+    if type(sampler) in UNDIVIDED:
         raise WrongData(
             f"data: .{split_name} is a DataLoader that gives each of {world} processes all samples; "
             "give its Dataset instead, or a DataLoader with a DistributedSampler"

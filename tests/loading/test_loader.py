@@ -118,7 +118,7 @@ def test_a_ready_loader_that_no_process_shares_is_refused_on_several(shuffle: bo
 
 def test_a_ready_loader_that_divides_itself_serves_several_processes() -> None:
     dataset = TensorDataset(x, y)
-    sampler = DistributedSampler(dataset, num_replicas=2, rank=0)
+    sampler: DistributedSampler[Any] = DistributedSampler(dataset, num_replicas=2, rank=0)
     divided = DataLoader(dataset, 5, sampler=sampler)
     own = DataLoader(dataset, batch_sampler=BatchSampler(sampler, 5, False))
     assert made(divided, world=2) is divided

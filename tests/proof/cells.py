@@ -45,7 +45,6 @@ ROWS = (
     Row("asgd", options={"lr": 0.05, "t0": 5.0}),
     Row("lbfgs", options={"lr": 0.1, "max_iter": 4, "line_search_fn": "strong_wolfe"}),
     Row("muon", options={"lr": 0.02, "adamw_lr": 0.01}),
-    Row("muon", "matrices", options={"lr": 0.02}),
     Row("Muon", "matrices", options={"lr": 0.02}),
     Row("nadam", options={"lr": 0.01}),
     Row("radam", options={"lr": 0.01}),

@@ -63,9 +63,11 @@ def train(loop: Loop) -> list[float]:
     """zero_grad, forward, backward, clip, step. Returns the loss of every micro-batch."""
     losses: list[float] = []
     done = epoch = 0
-    while True:
+    while done < loop.steps:
         batches = list(loop.batches(epoch))
         for number, (x, y) in enumerate(batches, start=1):
+            if done == loop.steps:
+                return losses
             if number % loop.accumulate == 1 or loop.accumulate == 1:
                 for optimizer in loop.optimizers:
                     optimizer.zero_grad()
@@ -81,10 +83,9 @@ def train(loop: Loop) -> list[float]:
             for scheduler in loop.schedulers:
                 scheduler.step()
             done += 1
-            if done == loop.steps:
-                return losses
-        epoch += 1
         validate(loop)
+        epoch += 1
+    return losses
 
 
 def train_with_closure(loop: Loop) -> list[float]:
@@ -92,8 +93,10 @@ def train_with_closure(loop: Loop) -> list[float]:
     losses: list[float] = []
     (optimizer,) = loop.optimizers
     done = epoch = 0
-    while True:
+    while done < loop.steps:
         for x, y in loop.batches(epoch):
+            if done == loop.steps:
+                return losses
 
             def closure(x: Tensor = x, y: Tensor = y) -> Tensor:
                 optimizer.zero_grad()
@@ -109,10 +112,9 @@ def train_with_closure(loop: Loop) -> list[float]:
             for scheduler in loop.schedulers:
                 scheduler.step()
             done += 1
-            if done == loop.steps:
-                return losses
-        epoch += 1
         validate(loop)
+        epoch += 1
+    return losses
 
 
 def validate(loop: Loop) -> None:

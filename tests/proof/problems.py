@@ -54,7 +54,7 @@ class Net(nn.Module):
 
     def __init__(self, in_features: int = 6, num_classes: int = 3) -> None:
         super().__init__()
-        self.hidden, self.norm = nn.Linear(in_features, 5), nn.BatchNorm1d(5)
+        self.hidden, self.norm = nn.Linear(in_features, 5, bias=False), nn.BatchNorm1d(5)
         self.dropout, self.out = nn.Dropout(0.1), nn.Linear(5, num_classes)
 
     def forward(self, x: Tensor) -> Any:
