@@ -62,7 +62,7 @@ def sources(obj: Any) -> set[str]:
     owner = obj if isinstance(obj, type) else code.owner if code else None
     found = set()
     for part in (*(owner.__mro__ if owner else ()), *([inspect.unwrap(code.function)] if code else ())):
-        with contextlib.suppress(TypeError):  # written in C
+        with contextlib.suppress(TypeError, OSError):  # written in C, or in a notebook
             found.add(inspect.getsourcefile(part) or "")
     return found
 

@@ -78,7 +78,7 @@ class Guard:
                 parameter.grad = None
 
     def when_read(self, trainer: pl.Trainer, steps: Sequence[int], losses: Tensor, norms: Tensor) -> None:
-        """What was not read before the step is read with the observations. Raises NotFinite naming the first bad step."""
+        """What was not read before the step is read with the observations. Raises NotFinite: the first bad step."""
         if self.mode != "raise" or scaled(trainer):
             return
         bad = ~(torch.isfinite(losses) & torch.isfinite(norms))

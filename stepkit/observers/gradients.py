@@ -80,7 +80,7 @@ class Watch(Callback):
         self.flush(trainer, judge=False)
 
     def flush(self, trainer: pl.Trainer, *, judge: bool = True) -> None:
-        """Fetch what was seen, in one transfer, and write it. Raises NotFinite for numbers that were not read before."""
+        """Fetch what was seen, in one transfer, and write it. Raises NotFinite for what was not read before."""
         rows, self._rows = self._rows, []
         if not rows:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -90,3 +90,56 @@ def cells() -> Iterator[Cell]:
     for row in ROWS:
         for rest in product(ACCUMULATE, CLIP, SCHEDULER, PRECISION):
             yield Cell(row, *rest)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Cells that are no pass: there is nothing to compare.
+
+    Attributes:
+        reason: in words, for the table.
+        message: part of the error, on both sides alike; of stepkit's alone where `alone` says so.
+        alone: stepkit refuses what a hand-written loop can do.
+    """
+
+    reason: str
+    message: str
+    holds: Callable[[Cell], bool]
+    alone: bool = False
+
+
+REFUSED = (
+    Refusal(
+        "torch.optim.Muon takes no bias and no norm (stepkit's muon does)",
+        "Muon only supports 2D parameters",
+        lambda cell: str(cell.row) == "Muon-net",
+    ),
+    Refusal(
+        "SparseAdam takes no dense gradient",
+        "SparseAdam does not support dense gradients",
+        lambda cell: str(cell.row) == "sparse_adam-net",
+    ),
+    Refusal(
+        "torch takes no norm of a sparse gradient",
+        "Could not run 'aten::linalg_vector_norm' with arguments from the 'SparseCPU' backend",
+        lambda cell: cell.row.problem == "sparse" and cell.clip == "norm",
+    ),
+    Refusal(
+        "torch clamps no sparse gradient",
+        "Could not run 'aten::clamp_min_' with arguments from the 'SparseCPU' backend",
+        lambda cell: cell.row.problem == "sparse" and cell.clip == "value",
+    ),
+    Refusal(
+        "LBFGS with accumulation: stepkit refuses it, since Lightning gives its closure one micro-batch only",
+        "step.accumulate=4: LBFGS evaluates the loss several times a step",
+        lambda cell: cell.row.optimizer == "lbfgs" and cell.accumulate > 1,
+        alone=True,
+    ),
+)
+
+
+def refusal(cell: Cell) -> Refusal | None:
+    """The one that a cell falls under, if any."""
+    found = [refusal for refusal in REFUSED if refusal.holds(cell)]
+    assert len(found) < 2
+    return found[0] if found else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,21 +153,3 @@ def plateaus(cell: Cell, optimizers: Sequence[torch.optim.Optimizer]) -> list[Re
     if cell.scheduler != "reduce_lr_on_plateau":
         return []
     return [ReduceLROnPlateau(optimizer, **SCHEDULER_OPTIONS[cell.scheduler]) for optimizer in optimizers]
-
-
-def autocast_of(precision: str) -> Callable[[], AbstractContextManager[Any]]:
-    return partial(torch.autocast, "cpu", torch.bfloat16) if precision == "bf16-mixed" else nullcontext
-
-
-def is_finite(state: State) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in state.values())
-
-
-def moved(cell: Cell, state: State) -> bool:
-    """Whether every parameter left its first value."""
-    first = PROBLEMS[cell.row.problem].fresh()
-    return all(not torch.equal(p, state[name].to(p.dtype)) for name, p in first.named_parameters())
-
-
-def loss_changed(losses: Sequence[float]) -> bool:
-    return all(map(math.isfinite, losses)) and len(set(losses)) > len(losses) / 2 and losses[0] != losses[-1]
