@@ -20,6 +20,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
@@ -102,17 +104,23 @@ class Step(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As `clip_grad_norm_(model.parameters(), …)` by hand: the last bits of a norm depend on the order of its sum.
+        """Clip in the order of the model's parameters, as `clip_grad_norm_(model.parameters(), …)` by hand does.
 
-        An optimizer may hold the parameters in another order: muon, and any with decay "matrices".
+        The last bits of a norm depend on the order of its sum, and an optimizer may hold the parameters in another:
+        muon, and any with decay "matrices".
         """
         if gradient_clip_val is None:
             return
-        groups = optimizer.param_groups
+        plugin, groups = self.trainer.precision_plugin, optimizer.param_groups
         held = {id(p) for group in groups for p in group["params"]}
         optimizer.param_groups = [{"params": [p for p in self.parameters() if id(p) in held]}]
         try:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+                # It refuses a fused optimizer, which may unscale gradients itself; in bf16 there is no scale.
+                how = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+                Precision.clip_gradients(plugin, optimizer, gradient_clip_val, how)
+            else:
+                super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
         finally:
             optimizer.param_groups = groups
 

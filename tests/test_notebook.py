@@ -12,7 +12,8 @@ nbclient = pytest.importorskip("nbclient")
 CELLS = [
     "import stepkit\nfrom torch import nn",
     "run = stepkit.run('trainer.max_epochs=2')\nrun",
-    "class Net(nn.Linear):\n    def __init__(self, in_features: int, num_classes: int):\n        super().__init__(in_features, num_classes)",
+    "class Net(nn.Linear):\n    def __init__(self, in_features: int, num_classes: int):\n"
+    "        super().__init__(in_features, num_classes)",
     "first = stepkit.run('trainer.max_epochs=2', model=Net)\nfirst.status",
     "class Net(nn.Sequential):\n    def __init__(self, in_features: int, num_classes: int, width: int = 16):\n"
     "        super().__init__(nn.Linear(in_features, width), nn.ReLU(), nn.Linear(width, num_classes))",
@@ -31,7 +32,11 @@ def test_a_notebook_trains_twice_with_a_class_of_its_own(own_folder: Path) -> No
     outputs = [cell["outputs"] for cell in notebook.cells]
     table = outputs[1][-1]["data"]["text/html"]
     assert "finished" in table and "accuracy/test" in table and "<table>" in table
-    bars = [o["data"]["text/html"] for o in outputs[1] if "text/html" in o.get("data", {}) and "<progress" in o["data"]["text/html"]]
+    bars = [
+        o["data"]["text/html"]
+        for o in outputs[1]
+        if "text/html" in o.get("data", {}) and "<progress" in o["data"]["text/html"]
+    ]
     assert len(bars) == 1 and "accuracy/val" in bars[0]  # one bar, drawn anew in its place
     assert outputs[3][-1]["data"]["text/plain"] == "'finished'"
     assert "out_features=12" in outputs[5][-1]["data"]["text/plain"]

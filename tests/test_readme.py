@@ -1,4 +1,4 @@
-"""The README is true: its console blocks are what the commands print, its files are the files, its links lead somewhere."""
+"""The README is true: console blocks are what the commands print, files are the files, links lead somewhere."""
 
 from __future__ import annotations
 

@@ -78,7 +78,9 @@ def test_tensorboard_reads_every_step_of_a_run_and_one_run_is_one_event_file(own
     assert b"torch.optim:AdamW" in reader.Tensors(texts[0])[0].tensor_proto.string_val[0]
 
 
-def test_two_processes_with_one_seed_train_the_same_bits_and_another_seed_does_not(stepkit: Command, own_folder: Path) -> None:
+def test_two_processes_with_one_seed_train_the_same_bits_and_another_seed_does_not(
+    stepkit: Command, own_folder: Path
+) -> None:
     weights = []
     for number, seed in enumerate((3, 3, 4)):
         assert stepkit(*SHORT, f"seed={seed}", f"name=r{number}").returncode == 0

@@ -24,8 +24,10 @@ def show() -> int:
     for group in plugins.GROUPS:
         names = textwrap.wrap(", ".join(plugins.available(group)), 100 - 14)
         print("\n".join(f"  {group if number == 0 else '':12}{line}" for number, line in enumerate(names)))
-    print("\nand: experiment=, trainer= (files of conf/), step., monitor., observe., seed, name, tags, notes")
-    print("\nexamples:" + (train.__doc__ or "").partition("\n")[2].rstrip())
+    print(
+        "\nand: experiment= and trainer= (files of conf/); data.batch_size, step., monitor., observe., seed, name, tags"
+    )
+    print("\nexamples:\n" + textwrap.indent((train.__doc__ or "").partition("\n\n")[2].rstrip(), "  "))
     print("\nstepkit config shows what would run; stepkit VERB --help tells of one verb.")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -16,6 +17,7 @@ from .hydra import Loader
 from .settings import PLAIN, SECTIONS
 from .trainer import ELSEWHERE, option_names
 
+_SPECIAL = re.compile(r"[\[\]{}()'\",$\\]")  # what means something in a value
 FILES = ("experiment", "trainer")  # groups of YAML files, not of plugins
 TOP = (*plugins.GROUPS, *PLAIN, *SECTIONS, "trainer")
 
@@ -42,9 +44,13 @@ def parse(text: str) -> Override:
         raise BadSyntax(f"{text}: no such option; options are written key=value, see stepkit --help")
     if "=" not in text and not text.startswith("~"):
         raise BadSyntax(f"{text}: not an override; write key=value")
+    parser = OverridesParser.create()
     try:
-        return OverridesParser.create().parse_override(text)
+        return parser.parse_override(text)
     except HydraException as error:
+        key, _, value = text.partition("=")
+        if value and not _SPECIAL.search(value):  # Hydra's grammar wants quotes around an ö, too
+            return parser.parse_override(f"{key}='{value}'")
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise BadSyntax(
             f"{text}: does not parse: {reason[:100]}; quote values with special characters: \"key='value'\""

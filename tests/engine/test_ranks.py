@@ -78,7 +78,13 @@ def test_each_sample_is_seen_once_an_epoch_by_one_rank(stepkit: Command, own_fol
     for trainer, batch in (("ddp_cpu", 50), ("cpu", 100)):
         for old in own_folder.glob("seen-*"):
             old.unlink()
-        ran = stepkit(f"trainer={trainer}", "trainer.max_epochs=1", "model._target_=mine.net.Counted", f"data.batch_size={batch}", PYTHONHASHSEED="0")
+        ran = stepkit(
+            f"trainer={trainer}",
+            "trainer.max_epochs=1",
+            "model._target_=mine.net.Counted",
+            f"data.batch_size={batch}",
+            PYTHONHASHSEED="0",
+        )
         assert ran.returncode == 0, ran.stderr
         ranks = [file.read_text().split() for file in own_folder.glob("seen-*") if file.stat().st_size]
         counts[trainer] = ranks
@@ -127,8 +133,9 @@ def test_a_killed_rank_ends_the_others_and_the_run_says_why(own_folder: Path) ->
 
 
 def test_a_class_at_hand_cannot_go_to_several_processes(own_folder: Path) -> None:
-    import stepkit as sk
     from torch import nn
+
+    import stepkit as sk
 
     class Net(nn.Linear):
         def __init__(self, in_features: int, num_classes: int) -> None:

@@ -56,7 +56,7 @@ def test_raise_ends_the_run_before_the_step_and_names_step_samples_and_parameter
     assert "loss nan" in line and "samples " in line and "of epoch 1" in line
     (run,) = sk.runs()
     assert run.status == "failed" and "step 6" in run.record["error"]
-    composed = prepare(list(SHORT) + ["model=Poisoned"])
+    composed = prepare([*SHORT, "model=Poisoned"])
     expected = build(composed).loaders["train"].indices(0, 5)[:5]  # type: ignore[attr-defined]
     assert f"samples {', '.join(str(int(i)) for i in expected)}" in line
 

@@ -74,7 +74,7 @@ class Cell:
     def overrides(self) -> list[str]:
         """As they are typed."""
         typed = [f"optimizer={self.row.optimizer}", f"step.accumulate={self.accumulate}"]
-        typed += [f"optimizer.{name}={str(value)}" for name, value in self.row.options.items()]
+        typed += [f"optimizer.{name}={value!s}" for name, value in self.row.options.items()]
         if self.clip != "none":
             typed += [f"step.clip={CLIP_AT[self.clip]}", f"step.clip_by={self.clip}"]
         if self.scheduler != "none":
@@ -130,7 +130,7 @@ REFUSED = (
         lambda cell: cell.row.problem == "sparse" and cell.clip == "value",
     ),
     Refusal(
-        "LBFGS with accumulation: stepkit refuses it, since Lightning gives its closure one micro-batch only",
+        "LBFGS with accumulation, by stepkit alone: its closure would see one micro-batch of the four",
         "step.accumulate=4: LBFGS evaluates the loss several times a step",
         lambda cell: cell.row.optimizer == "lbfgs" and cell.accumulate > 1,
         alone=True,

@@ -25,7 +25,7 @@ def shuffled(x: Tensor, y: Tensor, size: int, seed: int, epoch: int) -> Iterator
     digest = hashlib.blake2b(f"({seed}, {epoch})".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
     order = torch.randperm(len(x), generator=generator)
-    for rows in order.split(size):
+    for rows in order.split(size):  # type: ignore[no-untyped-call]
         yield x[rows], y[rows]
 
 

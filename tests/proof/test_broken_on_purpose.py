@@ -80,12 +80,15 @@ def a_scheduler_by_epoch(patch: MonkeyPatch) -> None:
     patch.setattr(build, "scheduler_interval", lambda composed: "epoch")
 
 
-def a_norm_in_eval_mode(patch: MonkeyPatch) -> None:
-    patch.setattr(nn.BatchNorm1d, "train", lambda self, mode=True: nn.Module.train(self, False))
+def eval_mode_left_on_by_validation(patch: MonkeyPatch) -> None:
+    patch.setattr(Step, "on_train_epoch_start", lambda self: self.network.train(self.current_epoch == 0))
 
 
 def a_random_number_drawn_between(patch: MonkeyPatch) -> None:
-    patch.setattr(Step, "on_train_batch_start", lambda *given: torch.rand(1) and None)
+    def draw(self: Step, *given: Any) -> None:
+        torch.rand(1)
+
+    patch.setattr(Step, "on_train_batch_start", draw)
 
 
 def a_loss_of_the_wrong_sign(patch: MonkeyPatch) -> None:
@@ -104,7 +107,7 @@ BROKEN: dict[Callable[[MonkeyPatch], None], Cell] = {
     the_same_order_in_every_epoch: PLAIN,
     a_parameter_kept_from_the_optimizer: PLAIN,
     a_scheduler_by_epoch: replace(PLAIN, scheduler="step"),
-    a_norm_in_eval_mode: PLAIN,
+    eval_mode_left_on_by_validation: PLAIN,
     a_random_number_drawn_between: PLAIN,
     a_loss_of_the_wrong_sign: PLAIN,
 }
