@@ -14,7 +14,8 @@ from .errors import RunFailed, UnknownName, UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Under LANG=C Python hands over bytes it cannot read as letters: they are UTF-8 all the same.
+    arguments = [os.fsencode(text).decode("utf-8", "replace") for text in (sys.argv[1:] if argv is None else argv)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # LANG=C has no word for ─ or ü: better a ? than a traceback
