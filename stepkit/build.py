@@ -28,6 +28,7 @@ from .guards.nonfinite import Guard
 from .loading.adapt import adapt
 from .loading.loader import loader
 from .observers.gradients import Watch
+from .observers.pictures import Pictures
 from .spec import DataSpec
 from .step import Step, parameter_groups
 
@@ -204,9 +205,9 @@ def build_trainer(composed: Composed, parts: Parts, directory: Path, extra: Iter
     options = {k: v for k, v in plain(cfg.trainer).items() if not k.startswith("_")}
     carried = Carried(parts.spec.plain() if parts.spec else None, state_of(parts.data))
     guard = Guard(step.nonfinite, step.nonfinite_limit, sync=step.nonfinite_sync)
-    watch = Watch(observe.every, observe.flush_every, guard)
+    watch = Watch(observe, guard)
     best = [Best(directory, parts.monitor.metric, parts.monitor.mode)] if "val" in parts.loaders else []
-    callbacks = [watch, carried, *parts.callbacks, *extra, *best]
+    callbacks = [watch, Pictures(watch, parts.spec), carried, *parts.callbacks, *extra, *best]
     loggers = [_logger(composed, name, directory) for name in cfg.logger]
     try:
         return pl.Trainer(

@@ -69,11 +69,12 @@ class Step(pl.LightningModule):
         assert self.loss is not None
         return self.loss(*places(output, target))
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate(batch, "val")
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Counts the batch's loss and metrics; returns the model's output, for callbacks to look at."""
+        return self._evaluate(batch, "val")
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate(batch, "test")
+    def test_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self._evaluate(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
@@ -81,15 +82,16 @@ class Step(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_metrics("test")
 
-    def _evaluate(self, batch: Any, split: str) -> None:
+    def _evaluate(self, batch: Any, split: str) -> Tensor:
         x, y = batch
-        output = self(x)
+        output: Tensor = self(x)
         metrics = getattr(self, f"{split}_metrics")
         metrics["loss"].update(self.compare(output, y).detach(), weight=len(y))
         scores, target = numbers(*places(output, y))
         for name, metric in metrics.items():
             if name != "loss":
                 metric.update(scores, target)
+        return output
 
     def _log_metrics(self, split: str) -> None:
         """Logged once an epoch, not once a batch: a torchmetrics metric already sums over batches and ranks."""

@@ -25,7 +25,10 @@ from .engine.progress import Bar
 from .engine.quiet import hush
 from .engine.signals import ending_cleanly
 from .errors import RunFailed, UserError
+from .observers import hparams
+from .observers.charts import write_band, write_charts
 from .observers.gradients import Watch
+from .observers.written import event_writers
 from .recompose import recomposed
 from .record.directory import new_directory
 from .record.record import RunDirectory, Status, new_record
@@ -69,6 +72,8 @@ def fit(composed: Composed, parts: Parts, directory: RunDirectory, trainer: pl.T
             fitted = time.monotonic() - started
             trainer.save_checkpoint(directory.path / FOLDER / LAST)
             keep_metrics(directory, trainer, parts, fitted)
+            write_band(trainer, trainer.global_step)
+            hparams.write_best(trainer, directory.record)
         end.exit_code = asked.exit_code
         if not asked.signal and "test" in parts.loaders and is_overridden("test_step", parts.module):
             test(directory, trainer, parts)
@@ -157,6 +162,10 @@ def numbers(metrics: Any) -> dict[str, float]:
 
 def describe_run(trainer: pl.Trainer, composed: Composed, directory: RunDirectory) -> None:
     """Config, what was typed, and where it ran, as text beside the curves."""
+    if not directory.keeps:
+        return
+    write_charts(trainer)
+    hparams.write_start(trainer, hparams.hyperparameters(composed, shown(composed.cfg)))
     config = (directory.path / "config.yaml").read_text(encoding="utf-8")
     for logger in trainer.loggers:
         add_text = getattr(getattr(logger, "experiment", None), "add_text", None)
@@ -183,10 +192,10 @@ def recorded(directory: RunDirectory, trainer: pl.Trainer) -> Iterator[End]:
         yield end
     except (KeyboardInterrupt, SystemExit):
         end.exit_code = 130
-        _close(trainer, "interrupted")
+        _close(trainer, "interrupted", directory)
         directory.end("interrupted", "interrupted at once")
     except Exception as error:
-        _close(trainer, "failed")
+        _close(trainer, "failed", directory)
         reason = reason_of(error)
         log.exception("the run failed")
         directory.end("failed", reason)
@@ -195,11 +204,13 @@ def recorded(directory: RunDirectory, trainer: pl.Trainer) -> Iterator[End]:
         raise RunFailed(f"run {directory.path.name} failed: {reason}") from error
     else:
         status: Status = "interrupted" if end.exit_code else "finished"
-        _close(trainer, status)
+        _close(trainer, status, directory)
         directory.end(status)
 
 
-def _close(trainer: pl.Trainer, status: str) -> None:
+def _close(trainer: pl.Trainer, status: str, directory: RunDirectory) -> None:
+    if directory.keeps and event_writers(trainer):
+        hparams.write_end(directory.path, status == "finished")
     for logger in trainer.loggers:
         logger.finalize("success" if status == "finished" else status)
 

@@ -51,7 +51,8 @@ def test_a_run_s_directory_holds_what_the_design_promises(own_folder: Path) -> N
     path = only_run(own_folder)
     names = {file.name for file in path.iterdir()}
     assert {"config.yaml", "overrides.yaml", "run.json", "checkpoints", "log.txt"} <= names
-    assert len(list(path.glob("events.out.tfevents.*"))) == 1
+    assert len(list(path.glob("events.out.tfevents.*[0-9]"))) == 1  # and the one of HParams' end record
+    assert len(list(path.glob("events.out.tfevents.*.end"))) == 1
     assert (path / "overrides.yaml").read_text().splitlines()[0] == "- 'trainer.max_epochs=2'"
     record = json.loads((path / "run.json").read_text())
     assert (record["name"], record["tags"], record["notes"], record["seed"]) == ("first", ["a", "b"], "tried it", 0)

@@ -50,14 +50,25 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class Observe:
-    """What is read from each step.
+    """What is read from the steps.
 
     Args:
-        every: optimizer steps between two observations; 1 sees every step.
-        flush_every: optimizer steps after which what was seen is written.
+        every: optimizer steps between two observations of loss, learning rate and gradient norms; 1 sees every step.
+        statistics_every: optimizer steps between two looks at weights, updates, layers and activations; 0: never.
+        histograms: how often at most the distributions of gradients, weights and updates are written, at steps
+            1, 2, 4, 8, …; 0: never.
+        whole_model_every: optimizer steps between two cards of all parameters' log2 norms; 0: never.
+        activations: look at the shares of dead and saturated units.
+        per_parameter: a scalar chart a parameter, instead of one a layer.
+        flush_every: observed steps after which they are fetched from the device and written.
     """
 
     every: Annotated[int, Ge(1)] = 1
+    statistics_every: Annotated[int, Ge(0)] = 10
+    histograms: Annotated[int, Ge(0)] = 20
+    whole_model_every: Annotated[int, Ge(0)] = 50
+    activations: bool = True
+    per_parameter: bool = False
     flush_every: Annotated[int, Ge(1)] = 100
 
 

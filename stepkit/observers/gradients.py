@@ -1,7 +1,7 @@
 """The hook between backward and the optimizer step: what every step shows of itself.
 
-Nothing waits for the device in a step: values stay where they were computed and are fetched all at once when a
-hundred steps (observe.flush_every) are written.
+A step costs one fused call over all gradients. Values stay on the device where they were computed, and are fetched
+all at once when a hundred steps (observe.flush_every) are written; nothing here changes a bit of the training.
 """
 
 from __future__ import annotations
@@ -12,62 +12,99 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..config.settings import Observe
 from ..guards.nonfinite import Guard
-from .measures import total_norm
-
-TAGS = ("loss/train", "gradient/norm", "lr")
+from .cadence import Every
+from .layers import ForwardOrder
+from .measures import norms, total
+from .statistics import Statistics
+from .written import Written
 
 
 class Watch(Callback):
-    """Loss, gradient norm (of the accumulated gradient, before clipping) and learning rate of every optimizer step.
+    """Loss, learning rate and the gradient norm of every parameter at every optimizer step; more at some of them.
+
+    The gradient is the accumulated one, unscaled, before clipping.
 
     Args:
-        every: optimizer steps between two observations.
-        flush_every: optimizer steps after which they are written to all loggers.
+        observe: what is looked at, and when.
         guard: decides whether a step's numbers may be used.
     """
 
-    def __init__(self, every: int = 1, flush_every: int = 100, guard: Guard | None = None) -> None:
-        self.every, self.flush_every, self.guard = every, flush_every, guard or Guard("ignore")
+    def __init__(self, observe: Observe | None = None, guard: Guard | None = None) -> None:
+        self.observe, self.guard = observe or Observe(), guard or Guard("ignore")
+        self.due = Every(self.observe.every)
+        self.statistics = Statistics(self.observe)
+        self.written = Written(self.observe)
+        self._order: ForwardOrder | None = None
+        self._parameters: list[tuple[str, nn.Parameter]] = []
         self._loss: Tensor | None = None  # of the step so far
-        self._norm: Tensor | None = None
+        self._norms: Tensor | None = None  # [P]
         self._lr = float("nan")
         self._seen = 0
-        self._skipped = 0
-        self._rows: list[tuple[int, float, float, Tensor, Tensor]] = []
+
+    @property
+    def parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The trainable parameters by name, in forward order once a first batch has shown it."""
+        return self._parameters
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._seen = trainer.global_step
+        self._order = ForwardOrder(pl_module)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.statistics.before_forward(trainer, pl_module, batch)
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         # Lightning has divided it by the number of micro-batches: their sum is the step's loss. LBFGS evaluates its
         # closure several times a step: the first loss and gradient are those at the parameters.
-        if self._norm is None:
+        if self._norms is None:
             self._loss = loss.detach() if self._loss is None else self._loss + loss.detach()
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._order is not None:
+            self._order.stop()
+            self._parameters, self._order = self._order.parameters(), None
+        if self._norms is None:
+            self.statistics.after_backward(trainer, self._parameters)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if not gradients:
+        found = [(number, p.grad) for number, (_, p) in enumerate(self._parameters) if p.grad is not None]
+        if not found:
             return
-        norm = total_norm(gradients)
-        if self._norm is None:
-            self._norm, self._lr = norm, float(optimizer.param_groups[0]["lr"])
-        self.guard.before_step(trainer, pl_module, optimizer, norm, self._loss)
+        measured = norms([gradient for _, gradient in found]) * unscale(trainer, optimizer)
+        whole = total(measured)
+        if self._norms is None:
+            self._norms = self._placed(measured, [number for number, _ in found])
+            self._lr = float(optimizer.param_groups[0]["lr"])
+            self.statistics.before_step(trainer, self._parameters)
+        self.guard.before_step(trainer, pl_module, optimizer, whole, self._loss)
+
+    def _placed(self, measured: Tensor, numbers: list[int]) -> Tensor:
+        """[P] with NaN for parameters that have no gradient."""
+        if len(numbers) == len(self._parameters):
+            return measured
+        placed = measured.new_full((len(self._parameters),), float("nan"))
+        placed[torch.tensor(numbers, device=measured.device)] = measured
+        return placed
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step == self._seen:
             return
-        self._seen = trainer.global_step
-        if self._norm is not None and self._loss is not None and self._seen % self.every == 0:
-            self._rows.append((self._seen, time.time(), self._lr, self._loss, self._norm))
-        self._loss = self._norm = None
-        if len(self._rows) >= self.flush_every:
+        self._seen = step = trainer.global_step
+        if self._norms is not None and self._loss is not None and self.due(step):
+            self.written.step(step, time.time(), self._lr, self._loss, self._norms)
+        self.written.statistics(step, self.statistics.after_step(step, self._parameters))
+        self._loss = self._norms = None
+        if self.written.full:
             self.flush(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,31 +112,25 @@ class Watch(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.flush(trainer)
+        self.written.finish(trainer, [name for name, _ in self._parameters])
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.statistics.stop()
+        if self._order is not None:
+            self._order.stop()
         self.flush(trainer, judge=False)
 
     def flush(self, trainer: pl.Trainer, *, judge: bool = True) -> None:
-        """Fetch what was seen, in one transfer, and write it. Raises NotFinite for what was not read before."""
-        rows, self._rows = self._rows, []
-        if not rows:
-            return
-        steps, times, rates, losses, norms = zip(*rows, strict=True)
-        loss = torch.stack(losses).float()
-        if trainer.world_size > 1 and judge:  # each rank saw its own share; the gradient was averaged already
-            loss = trainer.strategy.reduce(loss, reduce_op="mean")
-        seen = torch.stack([loss, torch.stack(norms).float()]).cpu()
-        self._write(trainer, steps, torch.cat([seen, torch.tensor([rates])]).T, times)
-        if judge:
-            self.guard.when_read(trainer, steps, seen[0], seen[1])
+        """Fetch what was seen, and write it. Raises NotFinite for what was not read before."""
+        names = [name for name, _ in self._parameters]
+        steps, losses, whole = self.written.flush(trainer, names, self.guard.skipped, together=judge)
+        if judge and steps:
+            self.guard.when_read(trainer, steps, losses, whole)
 
-    def _write(self, trainer: pl.Trainer, steps: tuple[int, ...], table: Tensor, times: tuple[float, ...]) -> None:
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_table"):
-                logger.log_table(TAGS, steps, table.numpy(), times)
-            else:
-                for step, values in zip(steps, table.tolist(), strict=True):
-                    logger.log_metrics(dict(zip(TAGS, values, strict=True)), step)
-            if self.guard.skipped != self._skipped:
-                logger.log_metrics({"step/skipped": float(self.guard.skipped)}, steps[-1])
-        self._skipped = self.guard.skipped
+
+def unscale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> float:
+    """Under 16-mixed a fused optimizer unscales inside its own step: its gradients are still scaled here."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
+        return 1.0
+    return 1.0 / float(scaler.get_scale())

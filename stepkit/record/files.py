@@ -26,14 +26,15 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     """As `write_text`; numbers that JSON has no word for (NaN, inf) become text."""
-    write_text(path, json.dumps(_finite(facts), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(finite(facts), indent=2, ensure_ascii=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same with text for the numbers that JSON has no word for."""
     if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value

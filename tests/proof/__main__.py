@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 import time
+import warnings
 
 from .cells import cells
 from .compare import outcome
@@ -24,4 +27,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    warnings.simplefilter("ignore")  # the table alone
+    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):  # where no conf of a project is
+        sys.exit(main())
