@@ -11,6 +11,12 @@ the closure runs, in this order,
 and then the optimizer updates the parameters. Under accumulation the closure runs alone for all micro-batches but the
 last. Under 16-bit floats with a gradient scaler the closure runs before `optimizer.step`, so that the gradient can be
 unscaled in between. Everything is Lightning's automatic optimization; nothing here calls backward or step.
+
+Where loops that people write differ, this holds (tests/proof/test_rules.py has the numbers): each micro-batch's loss is
+divided by k = step.accumulate, also in an epoch's last, incomplete window, which is a step of its own; no window crosses
+an epoch; micro-batches count alike whatever their size. The accumulated gradient is clipped once, before the step, in
+the order of the model's parameters; LBFGS's at each evaluation of its closure. A scheduler by step counts optimizer
+steps; one by epoch, and ReduceLROnPlateau, steps at the epoch's end, after validation.
 """
 
 from __future__ import annotations
@@ -94,11 +100,19 @@ class Step(pl.LightningModule):
         return output
 
     def _log_metrics(self, split: str) -> None:
-        """Logged once an epoch, not once a batch: a torchmetrics metric already sums over batches and ranks."""
+        """Logged once an epoch, not once a batch: a torchmetrics metric already sums over batches and ranks.
+
+        Written at the number of optimizer steps done, as the training's own curves are; Lightning counts from 0.
+        """
+        values = {}
         for name, metric in getattr(self, f"{split}_metrics").items():
             if metric.update_called:
-                self.log(f"{name}/{split}", metric.compute(), rank_zero_only=False, sync_dist=False)
+                values[f"{name}/{split}"] = metric.compute()
                 metric.reset()
+        self.log_dict(values, logger=False)
+        if not self.trainer.sanity_checking:
+            for logger in self.trainer.loggers:
+                logger.log_metrics({name: float(value) for name, value in values.items()}, self.trainer.global_step)
 
     def configure_gradient_clipping(
         self,

@@ -69,12 +69,13 @@ def test_tensorboard_reads_every_step_of_a_run_and_one_run_is_one_event_file(own
     for tag in ("loss/train", "gradient/norm", "lr"):
         assert [event.step for event in seen[tag]] == list(range(1, 22)), tag
     assert len(seen["loss/val"]) == len(seen["accuracy/val"]) == 3
+    assert [event.step for event in seen["loss/val"]] == [7, 14, 21]
     assert len(seen["accuracy/test"]) == 1
     assert all(event.value > 0 for event in seen["gradient/norm"])
     assert seen["lr"][0].value == pytest.approx(0.003)
     reader = EventAccumulator(str(path))
     reader.Reload()
-    texts = [tag for tag in reader.Tags()["tensors"] if "config" in tag]
+    texts = [tag for tag in reader.Tags()["tensors"] if tag == "config"]
     assert texts
     assert b"torch.optim:AdamW" in reader.Tensors(texts[0])[0].tensor_proto.string_val[0]
 

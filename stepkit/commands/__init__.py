@@ -2,8 +2,12 @@
 
 VERBS = {  # each is a module here; train is meant where no verb is given
     "train": "train what the config declares; -m sweeps",
+    "eject": "the same training as one plain PyTorch file, proven equal",
     "config": "what would run, and who set each value",
     "plugins": "what is installed, from which package",
+    "runs": "tables of runs",
+    "show": "one run, whole",
+    "compare": "what differs between runs, in config and results",
     "board": "TensorBoard on outputs/, or on one run",
 }
 HIDDEN = ("rank",)  # for stepkit's own use

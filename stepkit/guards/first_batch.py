@@ -127,16 +127,18 @@ def check_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module) -> None
 
 
 def check_accumulation(optimizer: torch.optim.Optimizer, accumulate: int) -> None:
-    """An optimizer that evaluates the loss itself (LBFGS) would see the last micro-batch only. Raises Unsupported.
-
-    Such a one is known by a `step` that cannot be called without its closure.
-    """
-    needed = [p for p in inspect.signature(optimizer.step).parameters.values() if p.default is p.empty]
-    if accumulate > 1 and any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed):
+    """An optimizer that evaluates the loss itself (LBFGS) would see the last micro-batch only. Raises Unsupported."""
+    if accumulate > 1 and needs_closure(optimizer):
         raise Unsupported(
             f"step.accumulate={accumulate}: {_name(optimizer)} evaluates the loss several times a step, each time on "
             f"one micro-batch; give step.accumulate=1 and a larger data.batch_size"
         )
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its `step` cannot be called without a closure: it evaluates the loss itself."""
+    needed = [p for p in inspect.signature(optimizer.step).parameters.values() if p.default is p.empty]
+    return any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed)
 
 
 def _name(obj: Any) -> str:

@@ -11,18 +11,17 @@ LOW, HIGH = "update/band/low", "update/band/high"
 
 
 def write_charts(trainer: pl.Trainer) -> None:
-    """The layout, in the run's own directory: TensorBoard merges those of all runs."""
-    clipped = ["gradient/clipped"] if trainer.gradient_clip_val else []
+    """The layout, in the run's own directory and the same in all: TensorBoard merges what the runs say."""
     for writer in event_writers(trainer):
         writer.custom_scalars_layout(
             {
                 "training": {
-                    "loss: train against validation": ("Multiline", ["loss/train", "loss/val"]),
-                    "gradient norm": ("Multiline", ["gradient/norm", *clipped]),
-                    "update ratio, and where it should be": ("Margin", ["update/ratio", LOW, HIGH]),
-                    "learning rate": ("Multiline", ["lr"]),
+                    "loss: train against validation": ("Multiline", ["^loss/(train|val)$"]),
+                    "gradient norm, and what clipping leaves": ("Multiline", ["^gradient/(norm|clipped)$"]),
+                    "update ratio, and the band it should be in": ("Multiline", ["^update/ratio$", "^update/band/.*$"]),
+                    "learning rate": ("Multiline", ["^lr$"]),
                 },
-                "gradients": {"gradient norm by layer": ("Multiline", ["gradient/norm/.*"])},
+                "gradients": {"gradient norm by layer": ("Multiline", ["^gradient/norm/.*$"])},
             }
         )
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ..config.settings import Observe
 from ..guards.nonfinite import Guard
 from .cadence import Every
-from .layers import ForwardOrder
+from .layers import ABSENT, ForwardOrder
 from .measures import norms, total
-from .statistics import Statistics
+from .statistics import Statistics, samples
 from .written import Written
 
 
@@ -40,10 +40,12 @@ class Watch(Callback):
         self.written = Written(self.observe)
         self._order: ForwardOrder | None = None
         self._parameters: list[tuple[str, nn.Parameter]] = []
+        self._held: dict[int, tuple[int, list[tuple[int, nn.Parameter]]]] = {}
+        self._stepped: set[int] = set()  # the optimizers that were seen in the step so far
         self._loss: Tensor | None = None  # of the step so far
-        self._norms: Tensor | None = None  # [P]
+        self._norms: Tensor | None = None  # [P], ABSENT where there is no gradient
         self._lr = float("nan")
-        self._seen = 0
+        self._seen = self._number = self._samples = 0
 
     @property
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
@@ -52,12 +54,16 @@ class Watch(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._seen = trainer.global_step
-        self._order = ForwardOrder(pl_module)
+        # Lightning counts every optimizer's step; with several of them a step of ours is one batch of theirs.
+        self._number = trainer.global_step // max(1, len(trainer.optimizers))
+        self.statistics.expect(self._number + 1)
+        self._order, self._held = ForwardOrder(pl_module), {}
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.statistics.before_forward(trainer, pl_module, batch)
+        self._samples += samples(batch)
+        self.statistics.before_forward(pl_module, batch)
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         # Lightning has divided it by the number of micro-batches: their sum is the step's loss. LBFGS evaluates its
@@ -70,27 +76,40 @@ class Watch(Callback):
             self._order.stop()
             self._parameters, self._order = self._order.parameters(), None
         if self._norms is None:
-            self.statistics.after_backward(trainer, self._parameters)
+            self.statistics.after_backward(self._parameters, trainer.accumulate_grad_batches, unscale(trainer))
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        found = [(number, p.grad) for number, (_, p) in enumerate(self._parameters) if p.grad is not None]
+        found = {number: p.grad for number, p in self._of(optimizer) if p.grad is not None}
         if not found:
             return
-        measured = norms([gradient for _, gradient in found]) * unscale(trainer, optimizer)
-        whole = total(measured)
-        if self._norms is None:
-            self._norms = self._placed(measured, [number for number, _ in found])
-            self._lr = float(optimizer.param_groups[0]["lr"])
-            self.statistics.before_step(trainer, self._parameters)
-        self.guard.before_step(trainer, pl_module, optimizer, whole, self._loss)
+        factor = unscale(trainer) if still_scaled(trainer, optimizer) else 1.0
+        measured = norms(list(found.values())) * factor
+        if id(optimizer) not in self._stepped:
+            self._stepped.add(id(optimizer))
+            if self._norms is None:
+                self._lr = float(optimizer.param_groups[0]["lr"])
+            self._norms = self._placed(measured, list(found))
+            by_value = trainer.gradient_clip_val if trainer.gradient_clip_algorithm == "value" else None
+            self.statistics.before_step(self._parameters, found, measured, factor, by_value)
+        self.guard.before_step(trainer, pl_module, optimizer, total(measured), self._loss)
+
+    def _of(self, optimizer: torch.optim.Optimizer) -> list[tuple[int, nn.Parameter]]:
+        """The parameters that an optimizer holds, with their numbers in forward order."""
+        groups = len(optimizer.param_groups)  # a callback may add some, to thaw layers
+        known = self._held.get(id(optimizer))
+        if known is None or known[0] != groups:
+            ids = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            held = [(number, p) for number, (_, p) in enumerate(self._parameters) if id(p) in ids]
+            known = self._held[id(optimizer)] = groups, held
+        return known[1]
 
     def _placed(self, measured: Tensor, numbers: list[int]) -> Tensor:
-        """[P] with NaN for parameters that have no gradient."""
+        """[P], beside what other optimizers' parameters showed in this step."""
         if len(numbers) == len(self._parameters):
             return measured
-        placed = measured.new_full((len(self._parameters),), float("nan"))
+        placed = measured.new_full((len(self._parameters),), ABSENT) if self._norms is None else self._norms
         placed[torch.tensor(numbers, device=measured.device)] = measured
         return placed
 
@@ -101,9 +120,14 @@ class Watch(Callback):
             return
         self._seen = step = trainer.global_step
         if self._norms is not None and self._loss is not None and self.due(step):
-            self.written.step(step, time.time(), self._lr, self._loss, self._norms)
-        self.written.statistics(step, self.statistics.after_step(step, self._parameters))
+            self.written.step(step, time.time(), self._lr, self._samples, self._loss, self._norms)
+            self._samples = 0
+        accumulate, world = trainer.accumulate_grad_batches, trainer.world_size
+        self.written.statistics(step, self.statistics.after_step(self._parameters, accumulate, world))
         self._loss = self._norms = None
+        self._stepped.clear()
+        self._number += 1
+        self.statistics.expect(self._number + 1)
         if self.written.full:
             self.flush(trainer)
 
@@ -128,9 +152,12 @@ class Watch(Callback):
             self.guard.when_read(trainer, steps, losses, whole)
 
 
-def unscale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> float:
-    """Under 16-mixed a fused optimizer unscales inside its own step: its gradients are still scaled here."""
+def unscale(trainer: pl.Trainer) -> float | Tensor:
+    """What a scaled gradient is to be multiplied with under 16-mixed; it stays on the device."""
     scaler = getattr(trainer.precision_plugin, "scaler", None)
-    if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
-        return 1.0
-    return 1.0 / float(scaler.get_scale())
+    return 1.0 if scaler is None else scaler._get_scale_async().reciprocal()  # get_scale() would wait for the device
+
+
+def still_scaled(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> bool:
+    """Under 16-mixed a fused optimizer unscales inside its own step: its gradients are still scaled at the hook."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))

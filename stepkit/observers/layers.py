@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+ABSENT = -1.0  # stands for the norm of a gradient that is not there; NaN is one that went wrong
 MOST = 20  # charts of layers that a page still shows well
 
 
@@ -53,8 +54,10 @@ def layers(names: Sequence[str], most: int = MOST) -> list[str]:
 
 
 def by_layer(norms: Tensor, shown: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Norms of parameters [K, P] to norms of layers: sqrt of the sum of squares over a layer's parameters; one without
-    a gradient (NaN) counts as none. Returns the layers in order, and [K, layers]."""
-    order = list(dict.fromkeys(shown))
-    member = torch.tensor([[float(name == layer) for layer in order] for name in shown])
-    return order, (torch.nan_to_num(norms, nan=0.0, posinf=float("inf")).square() @ member).sqrt()
+    """Norms of parameters [K, P] to norms of layers: sqrt of the sum of squares over a layer's parameters; an ABSENT
+    one counts as none. Returns the layers in order, and [K, layers]."""
+    order = {layer: number for number, layer in enumerate(dict.fromkeys(shown))}
+    places = torch.tensor([order[layer] for layer in shown])
+    squares = norms.clamp(min=0).double().square()  # clamped, NaN stays NaN
+    summed = squares.new_zeros(len(norms), len(order)).index_add_(1, places, squares)
+    return list(order), summed.sqrt().float()

@@ -15,6 +15,7 @@ from .activations import Activations
 from .cadence import Doubling, Every
 
 Named = Sequence[tuple[str, nn.Parameter]]
+Factor = float | Tensor  # what a gradient is multiplied with to be unscaled
 
 
 @dataclass
@@ -23,12 +24,70 @@ class Seen:
 
     Attributes:
         scalars: by tag, 0-dim tensors on the device.
-        distributions: by kind, counts [P, bins] of `measures.exponents` over the parameters that were there.
+        distributions: by kind, the parameters' names and their counts [P, bins] of `measures.exponents`.
     """
 
     scalars: dict[str, Tensor] = field(default_factory=dict)
-    distributions: dict[str, Tensor] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
+    distributions: dict[str, list[tuple[list[str], Tensor]]] = field(default_factory=dict)
+
+
+@dataclass
+class Compared:
+    """The gradients of one step, measured an optimizer at a time: each holds parameters of its own."""
+
+    gradients: list[Tensor] = field(default_factory=list)  # shapes alone are read later: clipping changes the values
+    norms: list[Tensor] = field(default_factory=list)
+    zeros: list[Tensor] = field(default_factory=list)
+    nonfinite: list[Tensor] = field(default_factory=list)
+    clipped: list[Tensor] = field(default_factory=list)
+    dots: list[Tensor] = field(default_factory=list)
+    both: list[Tensor] = field(default_factory=list)  # norms of those parameters that had a gradient a step before
+    before: list[Tensor] = field(default_factory=list)  # and their norms then
+
+    def scalars(self) -> dict[str, Tensor]:
+        found = {
+            "gradient/zero_share": measures.share(torch.cat(self.zeros), self.gradients),
+            "gradient/nonfinite_share": measures.share(torch.cat(self.nonfinite), self.gradients),
+        }
+        if self.clipped:
+            found["gradient/clipped"] = measures.total(torch.cat(self.clipped))
+        if self.dots:
+            lengths = measures.total(torch.cat(self.both)) * measures.total(torch.cat(self.before))
+            found["gradient/cosine"] = torch.cat(self.dots).sum() / lengths
+        return found
+
+
+class Micro:
+    """The micro-batches of one accumulated step: how long each one's own gradient is."""
+
+    def __init__(self) -> None:
+        self._squares: list[Tensor] = []
+        self._sizes: list[int] = []
+        self._so_far: dict[int, Tensor] = {}  # the gradient accumulated so far, by parameter
+
+    def began(self, batch: object) -> None:
+        self._sizes.append(samples(batch))
+
+    def add(self, gradients: dict[int, Tensor], factor: Factor) -> None:
+        """The accumulated gradients by parameter, after another micro-batch."""
+        own = [g - self._so_far[n] if n in self._so_far else g for n, g in gradients.items()]
+        self._squares.append((measures.total(measures.norms(own)) * factor).square())
+        self._so_far = {number: gradient.clone() for number, gradient in gradients.items()}
+
+    def noise_scale(self, whole: Tensor, accumulate: int, world: int) -> Tensor | None:
+        """From the micro-batches and their mean; None without two of equal size.
+
+        Args:
+            whole: the squared norm of the accumulated gradient.
+            accumulate: what each loss was divided by; an epoch's last step may have fewer.
+            world: processes. The last backward leaves the mean over all of them, so it tells nothing of its own.
+        """
+        k, size = len(self._squares), self._sizes[0] if self._sizes else 0
+        if k < 2 or not size or any(other != size for other in self._sizes):
+            return None
+        own = self._squares if world == 1 else self._squares[:-1]
+        small, large = torch.stack(own).mean() * accumulate**2, whole * (accumulate / k) ** 2
+        return measures.noise_scale(small, large, size, size * k * world)
 
 
 class Statistics:
@@ -38,77 +97,93 @@ class Statistics:
         self.often, self.spread = Every(observe.statistics_every), Doubling(observe.histograms)
         self.activations = Activations() if observe.activations else None
         self._before: list[Tensor] = []  # parameters before the step
-        self._last: list[Tensor] = []  # the gradient of the step before a due one
-        self._micro: list[Tensor] = []  # squared norms of the micro-batches' gradients
-        self._so_far: list[Tensor] = []  # the gradient accumulated so far
-        self._batch = 0
+        self._last: dict[int, Tensor] = {}  # the gradient of the step before a due one, by parameter
+        self._micro, self._compared = Micro(), Compared()
         self._seen: Seen | None = None
+        self.expect(1)
 
-    def _due(self, step: int) -> bool:
-        return self.often(step) or self.spread(step)
+    def expect(self, step: int) -> None:
+        """Which step comes next, counted from 1: what is due is decided here alone."""
+        self._scalars, self._distributions = self.often(step), self.spread(step)
+        self._remember = self.often(step + 1)
 
-    def before_forward(self, trainer: pl.Trainer, module: pl.LightningModule, batch: object) -> None:
-        if self.often(trainer.global_step + 1):
-            self._batch = _samples(batch)
+    def before_forward(self, module: pl.LightningModule, batch: object) -> None:
+        if self._scalars:
+            self._micro.began(batch)
             if self.activations is not None:
                 self.activations.start(module)
 
-    def after_backward(self, trainer: pl.Trainer, parameters: Named) -> None:
-        """Under accumulation: how long each micro-batch's own gradient is."""
-        if self.activations is not None:
-            self.activations.stop()
-        k = trainer.accumulate_grad_batches
-        if k == 1 or not self.often(trainer.global_step + 1):
-            return
-        now = [p.grad for _, p in parameters if p.grad is not None]
-        own = torch._foreach_sub(now, self._so_far) if len(self._so_far) == len(now) else now
-        self._micro.append((measures.total(measures.norms(own)) * k).square())  # the loss was divided by k
-        self._so_far = [gradient.clone() for gradient in now]
+    def after_backward(self, parameters: Named, accumulate: int, factor: Factor) -> None:
+        if self._scalars:
+            self.stop()
+            if accumulate > 1:
+                self._micro.add({n: p.grad for n, (_, p) in enumerate(parameters) if p.grad is not None}, factor)
 
-    def before_step(self, trainer: pl.Trainer, parameters: Named) -> None:
-        step = trainer.global_step + 1
-        with_gradient = [(name, p, p.grad) for name, p in parameters if p.grad is not None]
-        gradients = [gradient for _, _, gradient in with_gradient]
-        if self._due(step):
-            self._seen = Seen(names=[name for name, _, _ in with_gradient])
-            self._before = [p.detach().clone() for _, p in parameters]
-        if self.often(step) and self._seen is not None:
-            self._seen.scalars.update(self._compare(trainer, gradients))
-        if self.spread(step) and self._seen is not None:
-            self._seen.distributions["gradient"] = measures.exponents(gradients)
-        self._last = [gradient.detach().clone() for gradient in gradients] if self.often(step + 1) else []
+    def before_step(
+        self, parameters: Named, gradients: dict[int, Tensor], norms: Tensor, factor: Factor, clip: float | None
+    ) -> None:
+        """Called by each optimizer once a step.
 
-    def _compare(self, trainer: pl.Trainer, gradients: list[Tensor]) -> dict[str, Tensor]:
-        found = {
-            "gradient/zero_share": measures.zero_share(gradients),
-            "gradient/nonfinite_share": measures.nonfinite_share(gradients),
-        }
-        if len(self._last) == len(gradients):
-            found["gradient/cosine"] = measures.cosine(gradients, self._last)
-        k = len(self._micro)
-        if k > 1 and self._batch:
-            large = measures.total(measures.norms(gradients)).square()
-            small = torch.stack(self._micro).mean()
-            found["gradient/noise_scale"] = measures.noise_scale(small, large, self._batch, self._batch * k)
-        return found
+        Args:
+            gradients: of this optimizer's parameters, by their number.
+            norms: theirs, unscaled.
+            factor: unscales a gradient.
+            clip: the largest value that clipping will leave, where it is each value that is clipped.
+        """
+        if self._scalars or self._distributions:
+            if self._seen is None:
+                self._seen, self._before = Seen(), [p.detach().clone() for _, p in parameters]
+            unscaled = list(gradients.values())
+            if isinstance(factor, Tensor):
+                unscaled = [gradient * factor for gradient in unscaled]
+            if self._scalars:
+                self._compare(dict(zip(gradients, unscaled, strict=True)), norms, clip)
+            if self._distributions:
+                counted = [parameters[number][0] for number in gradients], measures.exponents(unscaled)
+                self._seen.distributions.setdefault("gradient", []).append(counted)
+        if self._remember:
+            self._last.update({number: gradient.detach().clone() for number, gradient in gradients.items()})
 
-    def after_step(self, step: int, parameters: Named) -> Seen | None:
+    def _compare(self, gradients: dict[int, Tensor], norms: Tensor, clip: float | None) -> None:
+        seen, parts = self._compared, list(gradients.values())
+        seen.gradients += parts
+        seen.norms.append(norms)
+        seen.zeros.append(measures.zeros(parts))
+        # A finite norm has finite parts only. On the CPU asking costs nothing; a device would have to be waited for.
+        none = norms.device.type == "cpu" and bool(torch.isfinite(norms).all())
+        seen.nonfinite.append(torch.zeros_like(norms) if none else measures.nonfinite(parts))
+        if clip is not None:
+            limited = torch._foreach_clamp_max(torch._foreach_clamp_min(measures.dense(parts), -clip), clip)
+            seen.clipped.append(measures.norms(limited))
+        pairs = [(place, g, self._last.pop(n)) for place, (n, g) in enumerate(gradients.items()) if n in self._last]
+        if pairs:
+            places, now, last = (list(column) for column in zip(*pairs, strict=True))
+            seen.dots.append(measures.dots(now, last))
+            seen.both.append(norms[places])
+            seen.before.append(measures.norms(last))
+
+    def after_step(self, parameters: Named, accumulate: int, world: int) -> Seen | None:
         """Everything of this step, if it was due."""
-        seen, before = self._seen, self._before
-        self._seen, self._before, self._micro, self._so_far = None, [], [], []
+        seen, before, compared, micro = self._seen, self._before, self._compared, self._micro
+        self._seen, self._before, self._compared, self._micro = None, [], Compared(), Micro()
         if seen is None:
             return None
         now = [p.detach() for _, p in parameters]
-        updates = list(torch._foreach_sub(now, before))
-        if self.often(step):
-            weights, moved = measures.total(measures.norms(before)), measures.total(measures.norms(updates))
-            seen.scalars.update({"weight/norm": weights, "update/norm": moved, "update/ratio": moved / weights})
+        weights = measures.norms(before) if self._scalars else None
+        updates = _moved(before, now)
+        if weights is not None:
+            weight, moved = measures.total(weights), measures.total(measures.norms(updates))
+            seen.scalars = compared.scalars()
+            noise = micro.noise_scale(measures.total(torch.cat(compared.norms)).square(), accumulate, world)
+            if noise is not None:
+                seen.scalars["gradient/noise_scale"] = noise
+            seen.scalars |= {"weight/norm": weight, "update/norm": moved, "update/ratio": moved / weight}
             if self.activations is not None:
-                seen.scalars.update(self.activations.take())
-        if self.spread(step):
-            seen.names = [name for name, _ in parameters]
-            seen.distributions["weight"] = measures.exponents(now)
-            seen.distributions["update"] = measures.exponents(updates)
+                seen.scalars |= self.activations.take()
+        if self._distributions:
+            names = [name for name, _ in parameters]
+            seen.distributions["weight"] = [(names, measures.exponents(now))]
+            seen.distributions["update"] = [(names, measures.exponents(updates))]
         return seen
 
     def stop(self) -> None:
@@ -116,7 +191,16 @@ class Statistics:
             self.activations.stop()
 
 
-def _samples(batch: object) -> int:
+def _moved(before: list[Tensor], now: list[Tensor]) -> list[Tensor]:
+    """θ before - θ now, in place of the former: its norm and magnitudes are the update's, and no memory is asked for.
+    Half-width floats are subtracted in float32, where nothing of a small update is lost."""
+    if any(t.dtype in measures.NARROW for t in before):
+        before, now = ([t.float() if t.dtype in measures.NARROW else t for t in side] for side in (before, now))
+    torch._foreach_sub_(before, now)
+    return before
+
+
+def samples(batch: object) -> int:
     """Samples in a batch (x, y); 0 if it does not tell."""
     first = batch[0] if isinstance(batch, tuple | list) and batch else batch
     return len(first) if isinstance(first, Tensor) and first.ndim else 0

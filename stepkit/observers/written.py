@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config.settings import Observe
 from .cadence import Every
-from .layers import by_layer, layers
+from .layers import ABSENT, by_layer, layers
 from .measures import edges
 from .statistics import Seen
 
@@ -29,7 +29,7 @@ class Written:
     def __init__(self, observe: Observe) -> None:
         self.observe = observe
         self.often, self.card = Every(observe.statistics_every), Every(observe.whole_model_every)
-        self._rows: list[tuple[int, float, float, Tensor, Tensor]] = []
+        self._rows: list[tuple[int, float, float, int, Tensor, Tensor]] = []
         self._seen: list[tuple[int, Seen]] = []
         self._block = np.empty((0, 0), np.float32)
         self._skipped = 0
@@ -40,8 +40,9 @@ class Written:
     def full(self) -> bool:
         return len(self._rows) >= self.observe.flush_every
 
-    def step(self, step: int, when: float, lr: float, loss: Tensor, norms: Tensor) -> None:
-        self._rows.append((step, when, lr, loss, norms))
+    def step(self, step: int, when: float, lr: float, samples: int, loss: Tensor, norms: Tensor) -> None:
+        """Another step: `when` in seconds since the epoch, `samples` seen since the row before, `norms` [P]."""
+        self._rows.append((step, when, lr, samples, loss, norms))
 
     def statistics(self, step: int, seen: Seen | None) -> None:
         if seen is not None:
@@ -59,23 +60,26 @@ class Written:
         """
         rows, self._rows = self._rows, []
         seen, self._seen = self._seen, []
+        if trainer.is_global_zero:
+            self._statistics(trainer, seen)
         if not rows:
             return [], torch.empty(0), torch.empty(0)
-        steps, times, rates, losses, norms = (list(column) for column in zip(*rows, strict=True))
+        steps, times, rates, counts, losses, norms = (list(column) for column in zip(*rows, strict=True))
         loss = torch.stack(losses).float()
         if trainer.world_size > 1 and together:  # each rank saw its own share; the gradient was averaged already
             loss = trainer.strategy.reduce(loss, reduce_op="mean")
         fetched = torch.cat([loss[:, None], torch.stack(norms)], dim=1).cpu()
         loss, parts = fetched[:, 0], fetched[:, 1:]
-        whole = torch.linalg.vector_norm(torch.nan_to_num(parts, nan=0.0, posinf=float("inf")), dim=1)
-        whole = torch.where(torch.isnan(parts).all(dim=1), float("nan"), whole)
+        there = parts != ABSENT
+        whole = torch.linalg.vector_norm(parts.double() * there, dim=1)  # squares of float32 do not overflow here
+        shown = torch.where(there, parts, float("nan"))
         if trainer.is_global_zero:
             self._steps(trainer, steps, times, self._columns(trainer, loss, whole, rates))
             self._layers(trainer, names, steps, times, parts)
-            self._tensors(trainer, names, steps, parts)
-            self._statistics(trainer, seen)
+            self._tensors(trainer, names, steps, shown)
+            self._throughput(trainer, steps, times, counts)
             self._count(trainer, steps[-1], skipped)
-        return steps, loss, _finite_if_parts_are(whole, parts)
+        return steps, loss, whole
 
     def _columns(self, trainer: pl.Trainer, loss: Tensor, whole: Tensor, rates: list[float]) -> dict[str, Tensor]:
         columns = {"loss/train": loss, "gradient/norm": whole, "lr": torch.tensor(rates)}
@@ -88,6 +92,12 @@ class Written:
     def _steps(self, trainer: pl.Trainer, steps: list[int], times: list[float], columns: dict[str, Tensor]) -> None:
         write_table(trainer, list(columns), steps, torch.stack(list(columns.values()), dim=1), times)
 
+    def _throughput(self, trainer: pl.Trainer, steps: list[int], times: list[float], counts: list[int]) -> None:
+        """From the first of these steps to the last: between them nothing was validated."""
+        seen, seconds = sum(counts[1:]) * trainer.world_size, times[-1] - times[0]
+        if seen and seconds > 0:
+            log(trainer, {"throughput/samples_per_second": seen / seconds}, steps[-1])
+
     def _layers(
         self, trainer: pl.Trainer, names: Sequence[str], steps: list[int], times: list[float], parts: Tensor
     ) -> None:
@@ -95,10 +105,11 @@ class Written:
         if not due or not names:
             return
         shown, table = by_layer(parts[due], layers(names))
+        self._remember(shown, [steps[n] for n in due], table.numpy())
         tags = [f"gradient/norm/{layer}" for layer in shown]
         if self.observe.per_parameter:
-            tags, table = [f"gradient/norm/{name}" for name in names], parts[due]
-        self._remember(shown, [steps[n] for n in due], by_layer(parts[due], layers(names))[1].numpy())
+            tags = [f"gradient/norm/{name}" for name in names]
+            table = torch.where(parts[due] == ABSENT, float("nan"), parts[due])
         write_table(trainer, tags, [steps[n] for n in due], table, [times[n] for n in due])
 
     def _remember(self, shown: list[str], steps: list[int], table: NDArray[np.float32]) -> None:
@@ -125,8 +136,8 @@ class Written:
                 writer.tensor("gradient/norms", block, int(block[-1, 0]), content=content)
             for number, step in enumerate(steps):
                 if self.card(step):
-                    logs = np.log2(np.maximum(np.nan_to_num(parts[number].numpy(), nan=0.0), 2.0 ** CARD[0]))
-                    counts, _ = np.histogram(np.minimum(logs, CARD[-1]), CARD)
+                    row = parts[number][torch.isfinite(parts[number])].numpy()
+                    counts, _ = np.histogram(np.log2(np.clip(row, 2.0 ** CARD[0], 2.0 ** CARD[-1])), CARD)
                     writer.histogram("gradient/log2_norms", CARD, counts, step)
         self._block = self._block[len(self._block) - len(self._block) % BLOCK :]
 
@@ -145,22 +156,21 @@ class Written:
             scalars = {tag: next(values) for tag in one.scalars}
             if scalars:
                 log(trainer, scalars, step)
-            for kind, counts in one.distributions.items():
-                names = one.names[: len(counts)] if kind != "gradient" else one.names
-                for writer in event_writers(trainer):
-                    for name, column in zip(names, counts.cpu().numpy(), strict=False):
-                        writer.histogram(f"{kind}/{name.removeprefix('network.')}", edges(), column, step)
+            for kind, tables in one.distributions.items():
+                for names, counts in tables:
+                    self._distributions(trainer, kind, names, counts.cpu().numpy(), step)
+
+    def _distributions(
+        self, trainer: pl.Trainer, kind: str, names: list[str], counts: NDArray[np.int64], step: int
+    ) -> None:
+        for writer in event_writers(trainer):
+            for name, column in zip(names, counts, strict=True):
+                writer.histogram(f"{kind}/{name.removeprefix('network.')}", edges(), column, step)
 
     def _count(self, trainer: pl.Trainer, step: int, skipped: int) -> None:
         if skipped != self._skipped:
             log(trainer, {"step/skipped": float(skipped)}, step)
             self._skipped = skipped
-
-
-def _finite_if_parts_are(whole: Tensor, parts: Tensor) -> Tensor:
-    """A sum of squares that overflows is no fault of the parts."""
-    finite = torch.isfinite(torch.nan_to_num(parts, nan=0.0, posinf=float("inf"))).all(dim=1)
-    return torch.where(finite & torch.isinf(whole), torch.zeros_like(whole), whole)
 
 
 def write_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def _names(path: Path) -> tuple[str, str]:
 def find_run(run: str | Path, outputs: Path) -> Path:
     """The directory of a run. Raises NoSuchRun, or UnknownName for a start of several ids."""
     path = Path(run)
-    if (path / "run.json").is_file():
+    if os.path.isfile(path / "run.json"):  # not Path.is_file: that one raises for a name too long for a file
         return path.absolute()
     runs = list(all_runs(outputs))
     if not runs:
@@ -64,19 +65,24 @@ def find_run(run: str | Path, outputs: Path) -> Path:
 
 
 def find_runs(place: str, outputs: Path) -> list[Path]:
-    """The runs of a folder (a path, or an experiment's name) newest first, or of a sweep (the start of its id, or
-    `last`) in the order of its trials. Raises NoSuchRun."""
+    """The runs of a folder (a path, or an experiment's name) or of a sweep (the start of its id, or `last`).
+
+    Newest first; a sweep's in the order of its trials. Raises NoSuchRun.
+    """
     for folder in (Path(place), outputs / place):
-        if (folder / "run.json").is_file():
-            return [folder.absolute()]
-        if found := list(all_runs(folder.absolute())):
-            return found[::-1] if all(path.parent == folder.absolute() and is_trial(path) for path in found) else found
+        folder = folder.absolute()
+        if os.path.isfile(folder / "run.json"):
+            return [folder]
+        if found := list(all_runs(folder)) if os.path.isdir(folder) else []:
+            return found[::-1] if all(path.parent == folder and is_trial(path) for path in found) else found
     sweeps = list(dict.fromkeys(path.parent for path in all_runs(outputs) if is_trial(path)))
     matches = [s for s in sweeps if s.name.startswith(place) or _short(s.name).startswith(place)]
     if place == "last":
         matches = sweeps[:1]
     if len(matches) > 1:
-        raise NoSuchRun(f"{place}: the start of {len(matches)} sweeps: " + ", ".join(_short(s.name) for s in matches[:4]))
+        raise NoSuchRun(
+            f"{place}: the start of {len(matches)} sweeps: " + ", ".join(_short(s.name) for s in matches[:4])
+        )
     if not matches:
         raise NoSuchRun(f"{place}: no folder with runs, no experiment and no sweep of that name under {outputs}")
     return list(all_runs(matches[0]))[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,29 +50,21 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
     for split in splits:
         table.add_column(split, justify="right")
     for name in names:
-        table.add_row(escape(name), *(number(metrics.get(f"{name}/{split}")) for split in splits))
+        table.add_row(escape(plain(name)), *(number(metrics.get(f"{name}/{split}")) for split in splits))
     for tag, value in metrics.items():
         if tag.rpartition("/")[2] not in SPLITS:
-            table.add_row(escape(tag), number(value))
+            table.add_row(escape(plain(tag)), number(value))
     return table
 
 
 def sweep_table(trials: Iterable[Any]) -> None:
     """One row a trial: what varied, how it ended, its metrics; then where they lie."""
-    rows = list(trials)
-    seen = (tag for trial in rows for tag in trial.record["metrics"] if tag.endswith(("/val", "/test")))
-    tags = list(dict.fromkeys(seen))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "trial", "status"):
-        table.add_column(heading, overflow="fold")
-    for tag in tags:
-        table.add_column(tag, justify="right")
-    for trial in rows:
-        metrics = trial.record["metrics"]
-        values = (number(metrics.get(tag)) for tag in tags)
-        table.add_row(trial.path.name, escape(" ".join(trial.overrides)), trial.record["status"], *values)
+    from .row import Row  # these two draw with this module
+    from .runs import show, trial_columns
+
     console = wide_console()
-    console.print(table)
+    rows = [Row(trial.path) for trial in trials]
+    show(console, rows, trial_columns(rows))
     if rows:
         console.print(f"sweep: {relative(rows[0].path.parent)}", markup=False, highlight=False)
 
@@ -89,6 +82,17 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(seconds: float | None) -> str:
+    """Seconds since 1970 as the date and time of this place."""
+    return "?" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def plain(value: object, longest: int | None = None) -> str:
+    """Text of a run's files on one line, without what a terminal would obey; cut to `longest` characters."""
+    text = "".join(c if c.isprintable() else "�" for c in " ".join(str(value).split()))
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
 
 
 def relative(path: Path) -> str:

@@ -66,9 +66,13 @@ def test_plugins_lists_each_with_its_package(capsys: pytest.CaptureFixture[str])
     ).items()
 
 
-def test_board_without_runs_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["board"]) == 2
-    assert "no runs yet" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"), [([], "no runs yet"), (["nowhere"], "no such run"), (["."], "no runs in this folder")]
+)
+def test_board_without_runs_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["board", *arguments, "--port", "6999"]) == 2
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.process
@@ -77,10 +81,11 @@ def test_board_serves_a_run_on_loopback(own_folder: Path) -> None:
     with __import__("socket").socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "stepkit", "board", "last", "--port", str(port)]
+    command = [sys.executable, "-m", "stepkit", "board", "last", "--port", str(port), "--no-browser"]
     board = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        assert board.stdout is not None and f"http://127.0.0.1:{port}/" in board.stdout.readline()
+        assert board.stdout is not None and "TensorBoard on last" in board.stdout.readline()
+        assert f"http://127.0.0.1:{port}/?pinnedCards=" in board.stdout.readline()
         for _ in range(120):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/plugin/scalars/tags", timeout=5) as answer:
@@ -92,8 +97,11 @@ def test_board_serves_a_run_on_loopback(own_folder: Path) -> None:
             time.sleep(0.5)
         (run,) = tags
         assert {"loss/train", "gradient/norm", "lr", "accuracy/test"} <= set(tags[run])
+        second = subprocess.run(command, capture_output=True, text=True)
+        assert second.returncode == 2 and f"--port={port}" in second.stderr
     finally:
-        board.kill()
+        board.terminate()
+        board.wait(20)
 
 
 def test_what_is_printed_needs_neither_colour_nor_utf8_nor_a_wide_terminal(stepkit: Command, own_folder: Path) -> None:
