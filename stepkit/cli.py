@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands import HIDDEN, VERBS
-from .errors import RunFailed, UnknownName, UserError
+from .errors import RunFailed, UnknownName, UserError, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,8 +50,3 @@ def choose_verb(arguments: list[str]) -> str:
 def _say(*lines: str) -> None:
     for line in lines:
         print(f"error: {printable(line)}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Without control characters: a terminal must not obey what a stranger's file says."""
-    return "".join(c if c.isprintable() else "�" for c in text)

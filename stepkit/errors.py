@@ -140,3 +140,8 @@ def at(where: str) -> str:
 def a(noun: str) -> str:
     """With its article: a model, an optimizer."""
     return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
+
+
+def printable(value: object) -> str:
+    """On one line and without control characters: a terminal must not obey what a stranger's file says."""
+    return "".join(c if c.isprintable() else "�" for c in " ".join(str(value).split()))

@@ -13,10 +13,10 @@ last. Under 16-bit floats with a gradient scaler the closure runs before `optimi
 unscaled in between. Everything is Lightning's automatic optimization; nothing here calls backward or step.
 
 Where loops that people write differ, this holds (tests/proof/test_rules.py has the numbers): each micro-batch's loss is
-divided by k = step.accumulate, also in an epoch's last, incomplete window, which is a step of its own; no window crosses
-an epoch; micro-batches count alike whatever their size. The accumulated gradient is clipped once, before the step, in
-the order of the model's parameters; LBFGS's at each evaluation of its closure. A scheduler by step counts optimizer
-steps; one by epoch, and ReduceLROnPlateau, steps at the epoch's end, after validation.
+divided by k = step.accumulate, also in an epoch's last, incomplete window, which is a step of its own; no window
+crosses an epoch; micro-batches count alike whatever their size. The accumulated gradient is clipped once, before the
+step, in the order of the model's parameters; LBFGS's at each evaluation of its closure. A scheduler by step counts
+optimizer steps; one by epoch, and ReduceLROnPlateau, steps at the epoch's end, after validation.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 VERBS = {  # each is a module here; train is meant where no verb is given
     "train": "train what the config declares; -m sweeps",
     "eject": "the same training as one plain PyTorch file, proven equal",
+    "step": "one step, taken apart and proven",
+    "check": "is this experiment wired right? before hours are spent",
     "config": "what would run, and who set each value",
     "plugins": "what is installed, from which package",
     "runs": "tables of runs",

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..config.prepare import prepare
 from ..config.secrets import shown
+from ..review.row import flattened
 from ..review.tables import wide_console
 from .arguments import parser
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     given = options.parse(arguments)
     composed = prepare(given.overrides)
     values = shown(composed.cfg)
-    rows = [(key, value, composed.where(key)) for key, value in flat(values) if not _empty(value, key)]
+    rows = [(key, value, composed.where(key)) for key, value in flattened(values) if not _empty(value, key)]
     if given.json:
         print(
             json.dumps(
@@ -45,17 +46,6 @@ def main(arguments: Sequence[str]) -> int:
     for note in composed.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
     return 0
-
-
-def flat(values: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    """(full key, value) of every leaf."""
-    rows: list[tuple[str, object]] = []
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            rows += flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", value))
-    return rows
 
 
 def _empty(value: object, key: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,8 @@ def _place(out: str | None, check: str | None, composed: Composed) -> Path:
     file = Path(os.path.expanduser(out or f"{experiment.rpartition('/')[2]}.py"))
     if file.suffix != ".py":
         raise BadPlace(f"{file}: a Python file is written; give a name that ends in .py")
+    if file.stem in (*sys.stdlib_module_names, "torch", "torchmetrics", "numpy"):
+        raise BadPlace(f"{file}: would hide the module '{file.stem}' that it imports; give --out another name")
     if file.exists():
         raise BadPlace(f"{file}: there is one already, perhaps with changes of yours; give --out another, or remove it")
     return file

@@ -71,7 +71,7 @@ def results(console: Console, row: Row) -> None:
     """Metrics by split, the best of the monitored one, how fast it went."""
     if row.metrics:
         console.print(metrics_table(row.metrics))
-    lines = [(key, _figure(value)) for key, value in row.record.get("facts", {}).items()]
+    lines = [(key, _figure(value)) for key, value in row.record.get("facts", {}).items() if value is not None]
     if row.best:
         metric, mode, value = row.best
         lines.insert(0, ("best", f"{metric} {number(value)} ({mode})"))

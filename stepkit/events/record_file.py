@@ -50,6 +50,8 @@ def _next_payload(file: BinaryIO) -> bytes | None:
     length = int.from_bytes(head[:8], "little")
     if head != header(length):  # the end, or a length that is torn and must not be trusted
         return None
+    if length > os.fstat(file.fileno()).st_size:  # forged: its checksum holds, but no file has so much
+        return None
     payload = file.read(length)
     return payload if file.read(FOOTER) == struct.pack("<I", checksum(payload)) else None
 

@@ -39,13 +39,15 @@ def flow(norms: NDArray[np.float64], layers: Sequence[str], steps: Sequence[int]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (-1.0, 0.0)
     font = ImageFont.load_default(FONT)
     margin = int(max((font.getlength(name) for name in layers), default=0)) + 12
-    body = Image.fromarray(colours(logs, low, high)).resize((width, ROW * len(layers)), Image.Resampling.NEAREST)
-    page = Image.new("RGB", (margin + width + 12, ROW * len(layers) + 44), PAPER)
+    row = max(ROW, 220 // max(1, len(layers)))  # few layers fill the card all the same
+    height = row * len(layers)
+    body = Image.fromarray(colours(logs, low, high)).resize((width, height), Image.Resampling.NEAREST)
+    page = Image.new("RGB", (margin + width + 12, height + 44), PAPER)
     page.paste(body, (margin, 4))
     draw = ImageDraw.Draw(page)
     for number, name in enumerate(layers):
-        draw.text((margin - 6, 4 + ROW * number + ROW / 2), name, INK, font, anchor="rm")
-    bottom = ROW * len(layers) + 8
+        draw.text((margin - 6, 4 + row * number + row / 2), name, INK, font, anchor="rm")
+    bottom = height + 8
     draw.text((margin, bottom), f"step {steps[0]}", INK, font)
     draw.text((margin + width, bottom), f"step {steps[-1]}", INK, font, anchor="ra")
     scale = np.linspace(low, high, 160)[None, :].repeat(10, axis=0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..config.settings import Observe
 from . import measures
 from .activations import Activations
-from .cadence import Doubling, Every
+from .cadence import Cadence, Doubling, Every
 
 Named = Sequence[tuple[str, nn.Parameter]]
 Factor = float | Tensor  # what a gradient is multiplied with to be unscaled
@@ -94,7 +94,8 @@ class Statistics:
     """Measures the due steps; at all others it does nothing."""
 
     def __init__(self, observe: Observe) -> None:
-        self.often, self.spread = Every(observe.statistics_every), Doubling(observe.histograms)
+        self.often: Cadence = Every(observe.statistics_every)
+        self.spread: Cadence = Doubling(observe.histograms)
         self.activations = Activations() if observe.activations else None
         self._before: list[Tensor] = []  # parameters before the step
         self._last: dict[int, Tensor] = {}  # the gradient of the step before a due one, by parameter
@@ -106,6 +107,11 @@ class Statistics:
         """Which step comes next, counted from 1: what is due is decided here alone."""
         self._scalars, self._distributions = self.often(step), self.spread(step)
         self._remember = self.often(step + 1)
+
+    @property
+    def due(self) -> bool:
+        """Whether the coming step is looked at."""
+        return self._scalars or self._distributions
 
     def before_forward(self, module: pl.LightningModule, batch: object) -> None:
         if self._scalars:
@@ -130,7 +136,7 @@ class Statistics:
             factor: unscales a gradient.
             clip: the largest value that clipping will leave, where it is each value that is clipped.
         """
-        if self._scalars or self._distributions:
+        if self.due:
             if self._seen is None:
                 self._seen, self._before = Seen(), [p.detach().clone() for _, p in parameters]
             unscaled = list(gradients.values())

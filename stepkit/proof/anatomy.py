@@ -76,12 +76,12 @@ class Examination:
         self.composed, self.parts, self.hand = composed, parts, hand
         after = hand.taken.after
         self.by_hand = largest(after, hand.step())
+        self.clipped = hand.used or {}
         self.start = {name: hand.start[name].cpu() for name in after}
         self.changes = {name: after[name] - self.start[name] for name in after}
         self.graph, self.output = self._graph()
         self.gradients = on_cpu(hand.gradients())
         self.losses = hand.losses
-        self.clipped = self._clipped()
         self.tried, self.moved = self._moved()
         self.cosine = downhill(self.gradients, self.moved)
         self.doubled, self.off = doubling(self.gradients, on_cpu(hand.gradients(passes=2)))
@@ -97,15 +97,6 @@ class Examination:
             loss = self.hand.loss(0)
         output = found.outputs.get("network")
         return Graph(loss, self.hand.module, found), "" if output is None else shapes(output)
-
-    def _clipped(self) -> Tensors:
-        """The gradient that the optimizer gets."""
-        if self.hand.settings.clip is None:
-            return self.gradients
-        self.hand.gradients()
-        self.hand.clip()
-        named = self.hand.module.named_parameters()
-        return on_cpu({name: p.grad.clone() for name, p in named if p.grad is not None})
 
     def _moved(self) -> tuple[int, Tensors]:
         """(steps, Δθ) until something changes; without weight decay, which changes parameters by itself."""

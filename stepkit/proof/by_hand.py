@@ -44,6 +44,7 @@ class Hand:
     def reset(self) -> None:
         """As before the step: parameters and buffers, no gradients, a new optimizer."""
         self.start.put_back()
+        self.used: dict[str, Tensor] | None = None
         self.optimizer = optimizer_of(self.module)
         self.scaler = torch.amp.GradScaler(self.taken.device.type, enabled=self.taken.precision == "16-mixed")
 
@@ -88,14 +89,19 @@ class Hand:
             return loss_of(self.module, batch, number)
 
     def clip(self) -> None:
-        """Clip what the optimizer holds, in the model's order."""
-        if self.settings.clip is None:
-            return
+        """Unscale and clip what the optimizer holds, in the model's order; `used` is the first gradient it gets."""
         self.scaler.unscale_(self.optimizer)
+        if self.settings.clip is not None:
+            self._clip(self.settings.clip)
+        if self.used is None:
+            named = self.module.named_parameters()
+            self.used = {name: p.grad.to_dense().cpu().clone() for name, p in named if p.grad is not None}
+
+    def _clip(self, most: float) -> None:
         held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         parameters = [p for p in self.module.parameters() if id(p) in held]
         clip = nn.utils.clip_grad_norm_ if self.settings.clip_by == "norm" else nn.utils.clip_grad_value_
-        clip(parameters, self.settings.clip)
+        clip(parameters, most)
 
     def update(self) -> None:
         """`optimizer.step()`; with a closure for one that evaluates the loss itself."""

@@ -80,19 +80,18 @@ class Graph:
                 lines.append(f"{'  ' * level}{kind(node)} (above)")
                 continue
             seen.add(node)
-            entering = {child: name for child in children(node) if (name := self._enters(child)) is not None}
-            marks = f" ← {', '.join(entering.values())}" if entering else ""
+            parameters = {child: name for child in children(node) if (name := self._enters(child)) is not None}
+            marks = f" ← {', '.join(parameters.values())}" if parameters else ""
             lines.append(f"{'  ' * level}{kind(node)}{marks}")
-            branches = [child for child in children(node) if child not in entering]
+            branches = [child for child in children(node) if child not in parameters]
             waiting += [(child, level + (len(branches) > 1)) for child in reversed(branches)]
         rest = len(lines) - LINES
         return [*lines[:LINES], f"… {rest} more"] if rest > 0 else lines
 
     def _enters(self, node: Node) -> str | None:
-        """The parameter that enters an operation at this child, directly or seen in another shape."""
-        while kind(node) in VIEWS and len(children(node)) == 1:
-            node = children(node)[0]
-        return self.parameter(node)
+        """The parameter that enters an operation at this child."""
+        leaf = entering(node)
+        return None if leaf is None else self.parameter(leaf)
 
     def graph_def(self) -> bytes:
         """A serialised GraphDef: an operation a node, inside the scope of the module that made it."""
@@ -145,9 +144,7 @@ class Makers:
         own = backwards([t.grad_fn for t in made], stop=lambda node: node in inputs or node in self.paths)
         self.paths.update((node, path) for node in own)
         if any(not tensor.requires_grad for tensor in entered):
-            self.readers.update(
-                node for node in own if all(_leaf(child) for child in children(node)) and not _leaf(node)
-            )
+            self.readers.update(node for node in own if _first(node))
 
 
 @contextmanager
@@ -178,8 +175,16 @@ def children(node: Node) -> list[Node]:
     return [child for child, _ in node.next_functions if child is not None]
 
 
-def _leaf(node: Node) -> bool:
-    return hasattr(node, "variable")
+def entering(node: Node) -> Node | None:
+    """The leaf that a node is, or shows in another shape."""
+    while kind(node) in VIEWS and len(children(node)) == 1:
+        node = children(node)[0]
+    return node if hasattr(node, "variable") else None
+
+
+def _first(node: Node) -> bool:
+    """Whether an operation needs nothing but parameters (and what has no gradient)."""
+    return entering(node) is None and all(entering(child) is not None for child in children(node))
 
 
 def backwards(roots: Iterable[Node], stop: Any = lambda node: False) -> list[Node]:

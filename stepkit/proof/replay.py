@@ -22,7 +22,7 @@ class Randomness:
 
     @classmethod
     def now(cls) -> Randomness:
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
 
     def put_back(self) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..errors import printable
 from ..record.record import Record
 
 SPLITS = ("train", "val", "test")
@@ -91,7 +92,7 @@ def moment(seconds: float | None) -> str:
 
 def plain(value: object, longest: int | None = None) -> str:
     """Text of a run's files on one line, without what a terminal would obey; cut to `longest` characters."""
-    text = "".join(c if c.isprintable() else "�" for c in " ".join(str(value).split()))
+    text = printable(value)
     return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
 
 

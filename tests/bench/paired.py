@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds of one thing: the median, the quartiles, and the median ratio to the first thing, turn by turn."""
+    """One thing's time: the median, the quartiles, and the median of its ratios to the first thing, turn by turn."""
 
     name: str
     median: float
@@ -20,31 +19,24 @@ class Measured:
     ratio: float
 
 
-def paired(turns: Mapping[str, Callable[[], None]], rounds: int) -> list[Measured]:
-    """Run each thing once a round, forwards in one and backwards in the next; the first one is what others are
-    compared with. One round before them is not counted."""
+def paired(turns: Mapping[str, Callable[[], float]], rounds: int) -> list[Measured]:
+    """Run each thing once a round, forwards in one and backwards in the next, after one round that is not counted.
+
+    Args:
+        turns: each does its work and returns how long it took; the first is what the others are compared with.
+        rounds: two at least.
+    """
     names, times = list(turns), {name: list[float]() for name in turns}
     for number in range(-1, rounds):
         for name in names if number % 2 else reversed(names):
-            taken = milliseconds(turns[name])
+            gc.collect()
+            taken = turns[name]()
             if number >= 0:
                 times[name].append(taken)
     return [_measured(name, times[name], times[names[0]]) for name in names]
 
 
-def milliseconds(turn: Callable[[], None]) -> float:
-    """One turn, with the garbage collected before and not within."""
-    gc.collect()
-    gc.disable()
-    try:
-        started = time.perf_counter()
-        turn()
-        return (time.perf_counter() - started) * 1e3
-    finally:
-        gc.enable()
-
-
 def _measured(name: str, times: list[float], base: list[float]) -> Measured:
-    low, median, high = statistics.quantiles(times, n=4)
+    low, median, high = statistics.quantiles(times, n=4, method="inclusive")
     ratio = statistics.median(own / other for own, other in zip(times, base, strict=True))
     return Measured(name, median, low, high, ratio)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .copying import copy_of
+from .copying import copy_of, docstrings
 from .scopes import Outside
 from .sources import Key, copied, origin, source
 
@@ -28,9 +28,12 @@ class Bundle:
         sections: in the order of the file. What several need stands in the first of them.
         taken: names the file itself uses.
         used: attributes the file itself asks for.
+        brief: 1: outside of the section "data" docstrings keep their first paragraph, and options are not checked:
+            they stand in the file as literals, and were checked. 2: no docstrings. 0 copies everything whole.
     """
 
-    def __init__(self, sections: Iterable[str], taken: Iterable[str], used: Iterable[str]) -> None:
+    def __init__(self, sections: Iterable[str], taken: Iterable[str], used: Iterable[str], brief: int = 0) -> None:
+        self.brief = brief
         self.roots: dict[str, list[Key]] = {section: [] for section in sections}
         self.names: dict[Key, str] = {}
         self.taken = {*taken, *dir(builtins)}
@@ -65,7 +68,7 @@ class Bundle:
     def _need(self, key: Key, section: str) -> None:
         if key in self.home:
             return
-        self.home[key] = ""  # under way: recursion ends here
+        self.home[key] = section  # under way: recursion ends here
         if key.kind == "copy":
             for needed in self._needs(key):
                 self._need(needed, section)
@@ -86,9 +89,16 @@ class Bundle:
         left = {inner for inner in ast.walk(node) if inner in source(key.module).inner}
         if SPEC not in self.used:
             left |= {inner for inner in ast.walk(node) if _sets_spec(inner)}
+        if self._brief(key):
+            left |= {inner for inner in ast.walk(node) if _only_raises(inner)}
+        if self._brief(key) == 2:
+            left |= set(docstrings(node))
         if isinstance(node, ast.ClassDef):
             left |= {member for member in node.body if not self._used_method(key, member)}
         return left
+
+    def _brief(self, key: Key) -> int:
+        return 0 if self.home[key] == "data" else self.brief
 
     def _used_method(self, key: Key, member: ast.stmt) -> bool:
         if not isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -133,8 +143,8 @@ class Bundle:
         plain = sorted(lines[True], key=_import_order), sorted(lines[False], key=_import_order)
         return [*plain[0], *([""] if all(plain) else []), *plain[1]]
 
-    def copies(self, section: str, *, brief: bool = False) -> list[str]:
-        """The copied source of a section, each piece behind what it needs; `brief` keeps docstrings' first paragraph."""
+    def copies(self, section: str) -> list[str]:
+        """The copied source of a section, each piece behind what it needs."""
         lines: list[str] = []
         for key in (key for key, home in self.home.items() if home == section and key.kind == "copy"):
             names = {}
@@ -145,6 +155,7 @@ class Bundle:
                 found = origin(key.module, name.id)
                 if found is not None and (given := self._named(found)) != name.id:
                     names[name] = given
+            brief = self._brief(key) > 0
             piece = copy_of(source(key.module), key.name, self.names[key], left_out, names, brief=brief)
             constant = not isinstance(source(key.module).definitions[key.name], ast.ClassDef | ast.FunctionDef)
             lines += [*([] if constant and lines and lines[-1] and not lines[-1].startswith(" ") else ["", ""]), *piece]
@@ -170,10 +181,14 @@ def _sets_spec(node: ast.AST) -> bool:
     )
 
 
+def _only_raises(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and not node.orelse and all(isinstance(inner, ast.Raise) for inner in node.body)
+
+
 def _statements(module: str, wanted: list[tuple[str, str]]) -> Iterator[str]:
     if any(not name for name, _ in wanted):
         called = next(called for name, called in wanted if not name)
-        plain = called == module or "." in module and called == module.partition(".")[0]
+        plain = called == module or ("." in module and called == module.partition(".")[0])
         yield f"import {module}" if plain else f"import {module} as {called}"
     parts = sorted({name if name == called else f"{name} as {called}" for name, called in wanted if name})
     line = f"from {module} import {', '.join(parts)}"

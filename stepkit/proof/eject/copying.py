@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 
 from .sources import Source
 
+WIDTH = 120
 _FOR_CHECKERS = re.compile(r"\s*# (type: ignore\S*|noqa\b[^(]*)( +(?=#)| *\(.*\)$| *$)")
 
 
@@ -31,8 +33,11 @@ def copy_of(
     for parent in ast.walk(node):
         for block in _blocks(parent):
             _cut(lines, found, block, left_out)
-    for inner in _documented(node) if brief else ():
+    for inner in docstrings(node) if brief else ():
         _shorten(lines, inner)
+    for inner in ast.walk(node) if brief else ():
+        if isinstance(inner, ast.FunctionDef):
+            _join_parameters(lines, inner)
     kept = [found.lines[n - 1] for n in _comment_above(found, _first(node))]
     kept += [_FOR_CHECKERS.sub("", line).rstrip() for line in lines.values() if line is not None]
     return _without_gaps(kept)
@@ -79,7 +84,8 @@ def _cut(lines: dict[int, str | None], found: Source, block: list[ast.stmt], lef
         lines[_first(gone[0])] = " " * gone[0].col_offset + "pass"
 
 
-def _documented(node: ast.AST) -> Iterator[ast.Expr]:
+def docstrings(node: ast.AST) -> Iterator[ast.Expr]:
+    """The statements that are docstrings, of the node and of all inside it."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(inner) is not None:
             text = inner.body[0]
@@ -89,11 +95,37 @@ def _documented(node: ast.AST) -> Iterator[ast.Expr]:
 
 def _shorten(lines: dict[int, str | None], text: ast.Expr) -> None:
     first, last = text.lineno, _last(text)
-    blank = next((n for n in range(first, last + 1) if lines.get(n) is not None and not (lines[n] or "").strip()), None)
-    if blank is not None:
-        lines[blank - 1] = (lines[blank - 1] or "") + '"""'
-        for n in range(blank, last + 1):
-            lines[n] = None
+    blank = next(
+        (n for n in range(first + 1, last + 1) if lines.get(n) is not None and not (lines[n] or "").strip()), None
+    )
+    if blank is None:
+        return
+    for n in range(blank, last + 1):
+        lines[n] = None
+    whole = (lines[blank - 1] or "") + '"""'
+    if len(whole) <= WIDTH:
+        lines[blank - 1] = whole
+    else:
+        lines[blank] = " " * text.col_offset + '"""'
+
+
+def _join_parameters(lines: dict[int, str | None], function: ast.FunctionDef) -> None:
+    """Parameters that stand one a line, on as few lines as hold them."""
+    start, end = function.lineno, function.body[0].lineno - 1
+    while end > start and not (lines.get(end) or "").rstrip().endswith(":"):
+        end -= 1
+    inner = [lines.get(n) or "" for n in range(start + 1, end)]
+    if len(inner) < 2 or any("#" in line for line in inner):
+        return
+    indent = inner[0][: len(inner[0]) - len(inner[0].lstrip())]
+    parts = [line.strip() for line in inner]
+    joined = textwrap.wrap(" ".join(parts), WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    if len(joined) == 1:
+        joined = [joined[0].rstrip(",")]
+    if any('"' in part for part in parts) and len(joined) > 1:
+        return  # a default with blanks in it might be cut
+    for n in range(start + 1, end):
+        lines[n] = indent + joined[n - start - 1] if n - start - 1 < len(joined) else None
 
 
 def _without_gaps(lines: list[str]) -> list[str]:

@@ -112,21 +112,23 @@ def literal(value: Any, bundle: Bundle, section: str, key: str) -> str:
 def quoted(text: str) -> str:
     """A string in double quotes."""
     body = repr(text)
-    return body if body.startswith('"') or '"' in text else f'"{body[1:-1]}"'.replace("\\'", "'")
+    return body if body.startswith('"') or '"' in text else f'"{body[1:-1]}"'
+
+
+def passed_on(cls: Any) -> list[ast.keyword] | None:
+    """What a class that only gives a library's class other defaults hands to it; None for any other class."""
+    if not isinstance(cls, type) or not copied(cls.__module__) or len(cls.__bases__) != 1:
+        return None
+    node = source(cls.__module__).definitions.get(cls.__name__)
+    known = isinstance(node, ast.ClassDef) and not copied(cls.__bases__[0].__module__)
+    return _only_passes_on(node) if known and isinstance(node, ast.ClassDef) else None
 
 
 def unwrapped(cls: Any, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """A class that only gives a library's class other defaults, as that class with these options.
-
-    Returns (reference, options), or None for any other class: then its source is copied.
-    """
-    if not isinstance(cls, type) or not copied(cls.__module__) or len(cls.__bases__) != 1:
+    """Such a class as the library's class with these options: (reference, options). None: its source is copied."""
+    if (passed := passed_on(cls)) is None:
         return None
     (base,) = cls.__bases__
-    node = source(cls.__module__).definitions.get(cls.__name__)
-    passed = _only_passes_on(node) if isinstance(node, ast.ClassDef) and not copied(base.__module__) else None
-    if passed is None:
-        return None
     bound = inspect.signature(cls).bind(**given)
     bound.apply_defaults()
     options: dict[str, Any] = {}

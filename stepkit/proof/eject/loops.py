@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .expressions import fitted
+from .expressions import WIDTH, fitted
 from .training import MIXED, PRECISIONS, Training
 
 READERS = {"tensors": "batches", "source": "drawn_batches", "dataset": "loaded_batches"}
@@ -105,10 +105,11 @@ def evaluate(training: Training, metrics: Mapping[str, str]) -> list[str]:
     where = "" if training.device == '"cpu"' else ".to(DEVICE)"
     lines = ["", "", "@torch.no_grad()", "def evaluate(model, loss_fn, batches):"]
     lines += ['    """The mean loss and the metrics over the batches of a split."""']
-    lines += ["    metrics = {"]
-    for name, made in {"loss": "MeanMetric()", **metrics}.items():
-        lines += [f'        "{name}": {made}{where},']
-    lines += ["    }", "    model.eval()  # no dropout; batch normalization uses what it has gathered"]
+    pairs = [f'"{name}": {made}{where}' for name, made in {"loss": "MeanMetric()", **metrics}.items()]
+    one_line = f"    metrics = {{{', '.join(pairs)}}}"
+    many = ["    metrics = {", *(f"        {pair}," for pair in pairs), "    }"]
+    lines += [one_line] if len(one_line) <= WIDTH else many
+    lines += ["    model.eval()  # no dropout; batch normalization uses what it has gathered"]
     lines += ["    for x, y in batches:", *_autocast(training, "        ")]
     inner = "            " if training.precision in MIXED else "        "
     lines += [f"{inner}prediction = model(x)"]
@@ -140,7 +141,7 @@ def train(
     lines[-1] += ", and the best epoch's parameters." if validates else "."
     lines[-1] += '"""'
     lines += _made(training, make)
-    best = [f'    best, score = None, float("{"" if mode == "min" else "-"}inf")'] if validates else []
+    best = [f'    best, score = model.state_dict(), float("{"" if mode == "min" else "-"}inf")'] if validates else []
     lines += [*best, "    step = 0"]
     lines += [
         "    for epoch in itertools.count():" if endless else "    for epoch in range(EPOCHS):",
@@ -157,7 +158,6 @@ def train(
         lines += ["    return model, loss_fn, best" if validates else "    return model, loss_fn, None"]
     return [
         *lines,
-        *(["", "", *_SHOW] if validates or tests else []),
         "",
         "",
         *_main(training, validates, tests, metric),
@@ -232,7 +232,7 @@ def _five_lines(training: Training) -> list[str]:
         lines += [f"{indent}scaler.unscale_(optimizer)"]
     if training.settings.nonfinite == "skip" and not scaled:
         lines += [
-            f"{indent}norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])",
+            f"{indent}norm = nn.utils.get_total_norm([p.grad for p in {_held(training)} if p.grad is not None])",
             f"{indent}if not (norm.isfinite() and loss.isfinite()):",
             f"{indent}    optimizer.zero_grad()  # without gradients the step changes nothing",
         ]
@@ -257,14 +257,17 @@ def _with_closure(training: Training) -> list[str]:
     ]
 
 
+def _held(training: Training) -> str:
+    """The parameters that the optimizer holds, in its order."""
+    if training.clipped == "groups":  # a norm is a sum, and a sum's last bit depends on its order
+        return '[p for group in optimizer.param_groups for p in group["params"]]'
+    return "model.parameters()" if parameters(training) == "model.parameters()" else "parameters"
+
+
 def _clip(training: Training) -> list[str]:
     settings = training.settings
-    if settings.clip is None:
-        return []
-    held = "model.parameters()" if parameters(training) == "model.parameters()" else "parameters"
-    if training.clipped == "groups":  # a norm is a sum, and a sum's last bit depends on its order
-        held = '[p for group in optimizer.param_groups for p in group["params"]]'
-    return [f"nn.utils.clip_grad_{settings.clip_by}_({held}, {settings.clip!r})"]
+    clip = f"nn.utils.clip_grad_{settings.clip_by}_({_held(training)}, {settings.clip!r})"
+    return [clip] if settings.clip is not None else []
 
 
 def _validate(training: Training, metric: str, mode: str, every: int) -> list[str]:
@@ -281,15 +284,8 @@ def _validate(training: Training, metric: str, mode: str, every: int) -> list[st
         *lines,
         f'{indent}if val["{metric}"] {better} score:',
         f'{indent}    best, score = copy.deepcopy(model.state_dict()), val["{metric}"]',
-        f'{indent}line += show(val, "val")',
+        f'{indent}line += "".join(f"  {{name}}/val {{value:.4f}}" for name, value in val.items())',
     ]
-
-
-_SHOW = [
-    "def show(metrics, split):",
-    '    """As text, with their names."""',
-    '    return "".join(f"  {name}/{split} {value:.4f}" for name, value in metrics.items())',
-]
 
 
 def _main(training: Training, validates: bool, tests: bool, metric: str) -> list[str]:
@@ -298,10 +294,8 @@ def _main(training: Training, validates: bool, tests: bool, metric: str) -> list
         "    model, loss_fn, best = train(data)" if validates and tests else "    model, loss_fn, _ = train(data)"
     ]
     if validates and tests:
-        lines += [
-            "    if best is not None:",
-            f"        model.load_state_dict(best)  # of the epoch with the best {metric}/val",
-        ]
+        lines += [f"    model.load_state_dict(best)  # of the epoch with the best {metric}/val"]
     if tests:
-        lines += [f'    print(show(evaluate(model, loss_fn, {_read(training, "test")}), "test").strip())']
+        lines += [f"    test = evaluate(model, loss_fn, {_read(training, 'test')})"]
+        lines += ['    print(*(f"{name}/test {value:.4f}" for name, value in test.items()), sep="  ")']
     return lines

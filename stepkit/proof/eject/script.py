@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import platform
 import shlex
@@ -16,12 +17,12 @@ from ...config.hydra import Composed
 from ...errors import Unsupported
 from . import loops
 from .bundle import Bundle
-from .expressions import call, fitted
-from .sources import Key
+from .expressions import call, fitted, passed_on
+from .sources import Key, copied
 from .training import Training, facts
 
 LONGEST = 200  # lines, the data's own source not counted
-SECTIONS = ("chance", "data", "model", "training")
+SECTIONS = ("chance", "data", "model", "evaluation", "training")
 TAKEN = (
     "SEED",
     "BATCH_SIZE",
@@ -35,7 +36,7 @@ TAKEN = (
     "train",
     "main",
 )
-TAKEN += ("drawn_batches", "loaded_batches", "show", "data", "model", "loss_fn", "optimizer", "scheduler", "nn", "np")
+TAKEN += ("drawn_batches", "loaded_batches", "data", "model", "loss_fn", "optimizer", "scheduler", "nn", "np")
 USED = ("setup", "train", "val", "test", "batch")
 AVAILABLE = {  # what the loops may use: how a name is imported
     "copy": Key("import", "copy", ""),
@@ -70,49 +71,47 @@ class Script:
 def write(composed: Composed, parts: Parts, trainer: pl.Trainer, file: str) -> Script:
     """The training of a built config as source. Raises UserError for what cannot be written so."""
     training = facts(composed, parts, trainer)
-    for brief in (False, True):
-        script = _write(composed, parts, training, file, brief)
+    for brief, copy_metrics in ((0, True), (1, True), (1, False), (2, False)):
+        script = _write(composed, parts, training, file, brief, copy_metrics)
         if (lines := script.lines - script.data_lines) <= LONGEST:
             return script
     raise Unsupported(
         f"{file} would take {lines} lines beside the data's own source, more than {LONGEST}: "
-        "import large parts from a package of your own instead"
+        "choose a smaller model, optimizer or scheduler, or one from a package to import it from"
     )
 
 
-def _write(composed: Composed, parts: Parts, training: Training, file: str, brief: bool) -> Script:
-    bundle = Bundle(SECTIONS, (*TAKEN, *AVAILABLE), USED)
+def _write(composed: Composed, parts: Parts, training: Training, file: str, brief: int, copy_metrics: bool) -> Script:
+    bundle = Bundle(SECTIONS, (*TAKEN, *AVAILABLE), USED, brief)
     bundle.names.update({key: name for name, key in AVAILABLE.items()})
     wanted = [kind for kind in dict.fromkeys(training.kinds.values())]
     randomness = "generator_from", *(["seed_from"] if "dataset" in wanted else [])
     for name in randomness:
         bundle.name(f"stepkit.loading.plan:{name}", "chance")
-    body = _Body(composed, parts, training, bundle)
+    body = _Body(composed, parts, training, bundle, copy_metrics)
     bundle.finish()
     data = bundle.copies("data")
     sections = [
         *_settings(composed, training),
-        *_title("Chance: which samples make up a batch depends on the seed and the epoch alone"),
-        *bundle.copies("chance", brief=brief),
-        *_title("Data"),
-        *data,
-        *body.data,
-        *_title("Model"),
-        *bundle.copies("model", brief=brief),
-        *_title("Evaluation"),
-        *body.evaluation,
-        *_title("Training"),
-        *bundle.copies("training", brief=brief),
-        *body.training,
+        *_section("Chance: the seed and the epoch say which samples make up a batch", bundle.copies("chance")),
+        *_section("Data", data, body.data),
+        *(_section("Model", model) if (model := bundle.copies("model")) else []),
+        *_section("Evaluation", bundle.copies("evaluation"), body.evaluation),
+        *_section("Training", bundle.copies("training"), body.training),
         "",
         "",
         'if __name__ == "__main__":',
         "    main()",
     ]
     code = _spaced(sections)
-    words = "\n".join(code)
-    used = [key for name, key in AVAILABLE.items() if f"{name}." in words or f"{name}(" in words]
-    head = [*_docstring(composed, training, bundle, file), "", "from __future__ import annotations", ""]
+    words = {node.id for node in ast.walk(ast.parse("\n".join(code))) if isinstance(node, ast.Name)}
+    used = [key for name, key in AVAILABLE.items() if name in words]
+    head = [
+        *_docstring(composed, [*training.left_out, *body.left_out], bundle.strangers(), file),
+        "",
+        "from __future__ import annotations",
+        "",
+    ]
     text = "\n".join([*head, *bundle.imports(used), "", *code]) + "\n"
     return Script(text, training, len(data))
 
@@ -126,29 +125,33 @@ def _spaced(lines: Sequence[str]) -> list[str]:
     return kept
 
 
-def _title(text: str) -> list[str]:
-    return ["", "", f"# == {text} {'=' * max(2, 110 - len(text))}"]
+def _section(title: str, *parts: list[str]) -> list[str]:
+    lines = [line for part in parts for line in part]
+    while lines and not lines[0]:
+        del lines[0]
+    return ["", "", f"# == {title} {'=' * max(2, 110 - len(title))}", *lines]
 
 
-def _docstring(composed: Composed, training: Training, bundle: Bundle, file: str) -> list[str]:
-    command = shlex.join(["stepkit", *composed.overrides])
-    ours = "" if not bundle.strangers() else f" (but for what is copied from {', '.join(bundle.strangers())})"
-    made_with = f"stepkit {importlib.metadata.version('stepkit')}, torch {torch.__version__}, Python {platform.python_version()}"
-    callbacks = "".join(f", {name}" for name in training.left_out)
+def _docstring(composed: Composed, left_out: Sequence[str], strangers: Sequence[str], file: str) -> list[str]:
+    """Who wrote it, whose it is, what it lacks."""
+    command = shlex.join(["stepkit", "eject", *composed.overrides]).replace("\\", "\\\\").replace('"""', '\\"""')
+    stepkit = importlib.metadata.version("stepkit")
+    made_with = f"stepkit {stepkit}, torch {torch.__version__}, Python {platform.python_version()}"
+    theirs = f" (what is copied from {', '.join(strangers)} stays under its own licence)" if strangers else ""
+    left = ", ".join(["logs", "checkpoints", "the stop at a number that is not finite", *left_out])
     lines = [
-        f'"""{file.removesuffix(".py")}: the training of `{command}` as plain PyTorch.',
+        f'"""{file.removesuffix(".py")}: one training as a plain PyTorch file, which needs nothing of stepkit.',
         "",
-        f"Written by `{shlex.join(['stepkit', 'eject', *composed.overrides])}` with {made_with}.",
-        f"This file is yours{ours}: MIT-0, no attribution needed.",
+        f"    {command}",
         "",
-        "With the same versions on a CPU it trains the same parameters to the last bit. Left out is what only looks on:",
-        f"logs, checkpoints, the stop at a number that is not finite{callbacks}.",
+        f"wrote it ({made_with}). It is yours: MIT-0, no attribution needed{theirs}.",
+        "On a CPU, with the same versions, it trains the same parameters as stepkit, to the last bit.",
+        f"Left out is what only looks on: {left}.",
         '"""',
     ]
-    safe = [line.replace("\\", "\\\\") for line in lines]
-    if any(len(line) > 120 for line in safe):
-        safe[-1] += "  # noqa: E501"
-    return safe
+    if any(len(line) > 120 for line in lines):
+        lines[-1] += "  # noqa: E501"
+    return lines
 
 
 def _settings(composed: Composed, training: Training) -> list[str]:
@@ -170,10 +173,16 @@ def _settings(composed: Composed, training: Training) -> list[str]:
 class _Body:
     """The file's own functions. All names are asked for here, before the bundle knows what to copy."""
 
-    def __init__(self, composed: Composed, parts: Parts, training: Training, bundle: Bundle) -> None:
+    def __init__(
+        self, composed: Composed, parts: Parts, training: Training, bundle: Bundle, copy_metrics: bool
+    ) -> None:
         self.data = [*_load_data(composed, parts, bundle), *loops.batches(training)]
         model = call(composed, bundle, "model", "model")
-        metrics = {name: call(composed, bundle, f"metric.{name}", "training") for name in composed.cfg.metric}
+        monitored = parts.monitor.metric.removesuffix("/val")
+        names = [str(name) for name in composed.cfg.metric]
+        self.left_out = [] if copy_metrics else [n for n in names if n != monitored and _is_copied(composed, n)]
+        wanted = (name for name in names if name not in self.left_out)
+        metrics = {name: call(composed, bundle, f"metric.{name}", "evaluation") for name in wanted}
         self.evaluation = loops.evaluate(training, metrics)
         make = loops.Make(
             model=model,
@@ -187,12 +196,17 @@ class _Body:
         self.training = loops.train(
             training,
             make,
-            metric=parts.monitor.metric.removesuffix("/val"),
+            metric=monitored,
             mode=parts.monitor.mode,
             endless=limited.get("max_epochs") is None or limited.max_epochs < 0,
             bounded=limited.get("max_steps", -1) > 0,
             every=limited.get("check_val_every_n_epoch") or 1,
         )
+
+
+def _is_copied(composed: Composed, metric: str) -> bool:
+    cls = composed.plugins[f"metric.{metric}"].load()
+    return copied(getattr(cls, "__module__", "")) and passed_on(cls) is None
 
 
 def _load_data(composed: Composed, parts: Parts, bundle: Bundle) -> list[str]:

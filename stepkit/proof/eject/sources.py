@@ -101,7 +101,8 @@ def _defined(statement: ast.stmt) -> list[str]:
         return [statement.name]
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+    named = (each for target in targets for each in (target.elts if isinstance(target, ast.Tuple) else [target]))
+    return [each.id for each in named if isinstance(each, ast.Name)]
 
 
 def _outside_functions(statement: ast.stmt) -> list[ast.AST]:

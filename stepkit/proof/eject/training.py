@@ -21,7 +21,7 @@ from ...loading.adapt import FromDataModule
 from ...loading.batches import Batches
 from ...loading.workers import WorkerLoader
 from ...plugins import LOCAL
-from ...step import Step, numbers, places
+from ...step import Step, numbers, parameter_groups, places
 
 # Callbacks that look on: a training without them is the same.
 ONLOOKERS = (
@@ -183,10 +183,10 @@ def device_of(composed: Composed, trainer: pl.Trainer) -> str:
 
 
 def _optimizer(step: Step) -> tuple[torch.optim.Optimizer, list[torch.nn.Parameter]]:
-    """A new optimizer, and what it holds."""
+    """A new optimizer without its scheduler, and what it holds."""
+    assert step._optimizer is not None
     with undisturbed(step):
-        made: Any = step.configure_optimizers()
-    optimizer: torch.optim.Optimizer = made["optimizer"] if isinstance(made, dict) else made
+        optimizer = step._optimizer(parameter_groups(step, step._decay))
     return optimizer, [p for group in optimizer.param_groups for p in group["params"]]
 
 

@@ -1,0 +1,1 @@
+"""What is observed, against slow and obvious code."""
