@@ -24,6 +24,7 @@ from .record_file import FOOTER, HEADER, records
 
 NORMS, HPARAMS, BY_LAYER = "gradient/norms", "_hparams_/session_start_info", "gradient/norm/"
 KINDS = ("gradient", "weight", "update")  # of distributions, and of their tags' first word
+ZEROS_BELOW = -40.0  # log2 magnitude left of which zeros are counted: observers.measures.LOWEST, held by a test
 Floats = NDArray[np.float64]
 _STARTED = re.compile(r"tfevents\.(\d+)")
 
@@ -109,13 +110,11 @@ class Reader:
         for file in sorted(self.run.glob("*tfevents*"), key=_began):
             try:
                 self._go_on(file)
-            except (OSError, DecodeError, MemoryError, OverflowError, ValueError):  # forged or damaged
+            except (OSError, DecodeError, MemoryError, OverflowError, ValueError, RecursionError):  # forged or damaged
                 continue
         scalars = {tag: _series(steps, values) for tag, (steps, values) in self._scalars.items()}
         norms = self._norms() or _by_layer(scalars)
-        return Observations(
-            scalars, norms, self._rest.magnitudes, self._rest.tensors, self._rest.hyperparameters
-        )
+        return Observations(scalars, norms, self._rest.magnitudes, self._rest.tensors, self._rest.hyperparameters)
 
     def _go_on(self, file: Path) -> None:
         offset = self._offsets.get(file, 0)
@@ -140,7 +139,7 @@ class Reader:
             self._blocks.append(_floats(value))
         elif tag == HPARAMS:
             self._rest.hyperparameters = _hyperparameters(plugin.content)
-        elif plugin.plugin_name == "stepkit":
+        elif plugin.plugin_name == "stepkit" or tag in self._rest.tensors:
             self._rest.tensors[tag] = _floats(value)
         elif kind in KINDS and len(value.tensor.tensor_shape.dim) == 2 and tag != "gradient/log2_norms":
             by_name = self._rest.magnitudes.setdefault(kind, {})
@@ -192,12 +191,9 @@ def _floats(value: Summary.Value) -> Floats:
 
 
 def _magnitudes(step: int, rows: Floats) -> Magnitudes:
-    """From a histogram's rows (left, right, count): its leftmost bin, where stepkit puts zeros, is -41."""
+    """From a histogram's rows (left, right, count); zeros stand one bin to the left of all."""
     zeros = rows[:, 0] < ZEROS_BELOW
     return Magnitudes(step, rows[~zeros, 0], rows[~zeros, 2], float(rows[zeros, 2].sum()))
-
-
-ZEROS_BELOW = -40.0  # observers.measures.LOWEST; a test holds the two together
 
 
 def _hyperparameters(content: bytes) -> dict[str, Any]:

@@ -35,10 +35,13 @@ def record(payload: bytes) -> bytes:
     return header(len(payload)) + payload + struct.pack("<I", checksum(payload))
 
 
-def records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
-    """Every whole record as (offset of its first byte, payload), up to the end or the first torn or damaged one."""
+def records(path: str | os.PathLike[str], offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Every whole record as (offset of its first byte, payload), up to the end or the first torn or damaged one.
+
+    `offset` is where a record begins: those before it are left out.
+    """
     with open(path, "rb") as file:
-        offset = 0
+        file.seek(offset)
         while (payload := _next_payload(file)) is not None:
             yield offset, payload
             offset = file.tell()

@@ -89,7 +89,7 @@ def _check_classes(name: str, output: Tensor, target: Tensor, indices: Tensor | 
             f"{name} wants class numbers, the targets are {target.dtype} {_shape(target)}; for numbers use loss=mse"
         )
     if target.is_floating_point():
-        return
+        return _check_probabilities(name, target)
     if target.shape != output.shape[:1] + output.shape[2:]:
         raise WrongModel(
             f"{name} wants targets {_shape(output[:, 0])} for scores {_shape(output)}, the targets are {_shape(target)}"
@@ -102,6 +102,19 @@ def _check_classes(name: str, output: Tensor, target: Tensor, indices: Tensor | 
         label = int(target[place])
         raise WrongData(
             f"class {label} of sample {sample} is out of range: the model knows {classes} classes, 0 to {classes - 1}"
+        )
+
+
+def _check_probabilities(name: str, target: Tensor) -> None:
+    """Targets of the scores' own shape mean a probability a class: of one class alone the loss is always 0."""
+    if (
+        target.shape[1] == 1
+        or (target < 0).any()
+        or not torch.allclose(target.sum(dim=1), torch.ones(()).to(target), atol=1e-3)
+    ):
+        raise WrongModel(
+            f"{name} wants class numbers, or probabilities of several classes that sum to 1; the targets are "
+            f"{target.dtype} {_shape(target)}; for numbers use loss=mse"
         )
 
 

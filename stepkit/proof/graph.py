@@ -141,7 +141,9 @@ class Makers:
         made = [tensor for tensor in tensors_of(output) if tensor.grad_fn is not None]
         for tensor in made:
             self.shapes.setdefault(tensor.grad_fn, tuple(tensor.shape))
-        own = backwards([t.grad_fn for t in made], stop=lambda node: node in inputs or node in self.paths)
+        # What its own parts have made is passed through: between two of them it may have done something itself.
+        below = backwards([t.grad_fn for t in made], stop=lambda node: node in inputs)
+        own = [node for node in below if node not in self.paths]
         self.paths.update((node, path) for node in own)
         if any(not tensor.requires_grad for tensor in entered):
             self.readers.update(node for node in own if _first(node))

@@ -17,7 +17,10 @@ def new_directory(outputs: Path, experiment: str) -> Path:
     """A path `outputs/<experiment>/<time>-<id>` that does not exist yet; nothing is made."""
     folder = outputs / safe_name("experiment", experiment)
     while True:
-        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        now = time.time()
+        within = int(now % 1 * 1e6)  # microseconds, so that names of one second sort by time, too
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+        path = folder / f"{stamp}-{within:05x}{secrets.token_hex(1)[0]}"
         if not path.exists():
             return path
 

@@ -173,12 +173,8 @@ def _bar(
 ) -> list[Html]:
     """A bar with its number; its length is logarithmic, from a tenth of the smallest to the largest."""
     if value is None:
-        words = "no gradient" if trainable else "frozen"
-        return [
-            element(
-                "text", words, x=left, y=y + 12, font_size=12, style=f"fill: var(--{'red' if trainable else 'soft'})"
-            )
-        ]
+        colour = "red" if missing == "no gradient" else "soft"
+        return [element("text", missing, x=left, y=y + 12, font_size=12, style=f"fill: var(--{colour})")]
     known = [math.log10(v) for v in all_ if v and math.isfinite(v)]
     low, high = (min(known) - 0.5, max(known)) if known else (0.0, 1.0)
     share = 0.0 if not value or not math.isfinite(value) else (math.log10(value) - low) / max(high - low, 1e-9)

@@ -111,7 +111,7 @@ def _advice(loss: nn.Module, outputs: list[Tensor], targets: list[Tensor]) -> st
     scores = torch.cat([output.flatten() for output in outputs]).double()
     spread = rounded(float(scores.std(correction=0)))
     if not isinstance(loss, NUMBERS):
-        return f"above guessing: the scores' std is {spread}, about 1 or less is wanted; look at the initialisation and at the inputs' scale"
+        return f"above guessing: the scores' std is {spread}, about 1 or less is wanted: smaller initial weights, or scaled inputs"
     y: Any = torch.cat([target.flatten() for target in targets]).double()
     mean, std = float(y.mean()), float(y.std(correction=0))
     if abs(mean) > 2 * std:

@@ -23,10 +23,11 @@ def checkpoint_round_trip(subject: Subject, trained: Moved) -> Check:
     """Saved after a few steps, loaded into a module built with another seed: the predictions must be the same."""
     spec = subject.parts.spec
     carried = Carried(spec.plain() if spec else None, state_of(subject.parts.data))
-    trained.trainer.callbacks.append(carried)  # type: ignore[attr-defined]
+    trainer = trained.done
+    trainer.callbacks.append(carried)  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LAST
-        trained.trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path)
         size = path.stat().st_size
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -11,8 +11,9 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from ...guards.nonfinite import NotFinite
 from .fitting import fit
-from .result import Check, counted, few
+from .result import CannotTell, Check, counted, few
 from .subject import Subject
 
 NAME = "parameters move"
@@ -28,14 +29,23 @@ class Moved:
         pulled: parameters whose gradient was not zero throughout.
         moved: parameters that are not what they were.
         names: all trainable ones, in order.
+        wrong: the number that was not finite, in words; then there was no training to speak of.
     """
 
-    trainer: pl.Trainer
+    trainer: pl.Trainer | None
     module: pl.LightningModule
     names: list[str]
     got: set[str] = field(default_factory=set)
     pulled: set[str] = field(default_factory=set)
     moved: set[str] = field(default_factory=set)
+    wrong: str = ""
+
+    @property
+    def done(self) -> pl.Trainer:
+        """The trainer, once it has trained. Raises CannotTell."""
+        if self.trainer is None:
+            raise CannotTell("a few steps of training went wrong; see 'parameters move'")
+        return self.trainer
 
 
 class Movement(Callback):
@@ -77,13 +87,20 @@ def train_a_little(subject: Subject) -> Moved:
     assert subject.batch is not None
     module, watch = subject.copy(), Movement()
     names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-    trainer = fit(subject, module, subject.batches, MOST, watch)
+    try:
+        trainer = fit(subject, module, subject.batches, MOST, watch)
+    except NotFinite as error:
+        return Moved(None, module, names, wrong=str(error).partition(";")[0])
     return Moved(trainer, module, names, watch.got, watch.pulled, watch.moved)
 
 
 def parameters_move(subject: Subject, trained: Moved) -> Check:
     """Each gets a gradient that is not zero, and the optimizer moves it."""
-    names, steps = trained.names, trained.trainer.global_step
+    if trained.wrong:
+        return Check(
+            NAME, False, trained.wrong, "training would end here: a smaller optimizer.lr, or a loss that stays finite"
+        )
+    names, steps = trained.names, trained.done.global_step
     faults = [
         (_of(names, lambda n: n not in trained.got), "get no gradient: they have no part in the loss"),
         (

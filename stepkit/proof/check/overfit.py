@@ -35,6 +35,7 @@ class Course(Callback):
 
     def __init__(self, start: list[float]) -> None:
         self.losses = start
+        self.steps = 0
         self._until = time.monotonic() + SECONDS
 
     def on_train_batch_end(
@@ -43,6 +44,7 @@ class Course(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if loss is not None:
             self.losses.append(float(loss))
+        self.steps = batch_idx + 1
         trainer.should_stop = fallen(self.losses) or time.monotonic() > self._until
 
 
@@ -61,6 +63,7 @@ class Try:
     """
 
     samples: int
+    steps: int
     losses: list[float]
     right: float | None = None
     wrong: str = ""
@@ -72,12 +75,10 @@ class Try:
     @property
     def told(self) -> str:
         if self.wrong:
-            return self.wrong
+            return f"{counted(self.samples, 'sample')}: {self.wrong}"
         right = f", {self.right:.0%} right" if self.right is not None else ""
         first, last = rounded(self.losses[0]), rounded(self.losses[-1])
-        return (
-            f"{counted(self.samples, 'sample')}: loss {first} to {last} in {counted(len(self.losses), 'step')}{right}"
-        )
+        return f"{counted(self.samples, 'sample')}: loss {first} to {last} in {counted(self.steps, 'step')}{right}"
 
 
 Optimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -113,7 +114,7 @@ def _unlearnt(subject: Subject, tries: list[Try]) -> Check:
     last = tries[-1]
     saw = f"{tries[0].told}; with AdamW {last.told}" if len(tries) > 1 else last.told
     fell = bool(last.losses) and not last.wrong and last.losses[-1] < last.losses[0]
-    if fell and len(last.losses) < ENOUGH:
+    if fell and last.steps < ENOUGH:
         raise CannotTell(f"{saw}: it falls, but {SECONDS:g} s are too short to tell")
     if fell and not subject.plain and last.losses[-1] < 0.95 * last.losses[0]:
         raise CannotTell(f"{saw}: it falls; how far the own loss of {subject.name} can fall is not known")
@@ -132,17 +133,17 @@ def _try(subject: Subject, batch: Any, optimizer: Optimizer | None = None) -> Tr
     try:
         fit(subject, module, [batch], STEPS, course)
     except NotFinite as error:
-        return Try(
-            size, course.losses, wrong=f"{str(error).partition(';')[0]}, in {counted(len(course.losses) + 1, 'step')}"
-        )
-    if not course.losses:
+        return Try(size, course.steps, course.losses, wrong=str(error).partition(";")[0])
+    if not course.losses or not course.steps:
         raise CannotTell(f"{subject.name} gives no loss to Lightning: it optimizes by itself")
     last = course.losses[-1]
-    return Try(size, course.losses, _right(subject, module, batch), "" if math.isfinite(last) else f"loss {last}")
+    return Try(
+        size, course.steps, course.losses, _right(subject, module, batch), "" if math.isfinite(last) else f"loss {last}"
+    )
 
 
 def _start(subject: Subject, module: pl.LightningModule, batch: Any) -> list[float]:
-    """The loss before the first step: LBFGS gives Lightning the one after it. Nothing for a module that needs its trainer."""
+    """The loss before the first step, where it can be had without a trainer: LBFGS tells Lightning the one after it."""
     try:
         with torch.no_grad():
             return [float(subject.loss(module.train(), batch))]

@@ -57,7 +57,7 @@ def _checks(subject: Subject) -> list[tuple[str, Callable[[], Check]]]:
 
 def _logged(subject: Subject, trained: Callable[[], movement.Moved]) -> list[str]:
     try:
-        return list(trained().trainer.callback_metrics)
+        return list(trained().done.callback_metrics)
     except CannotTell:  # told by the check that trains
         return []
 
