@@ -28,10 +28,12 @@ from .errors import RunFailed, UserError
 from .observers import hparams
 from .observers.charts import write_band, write_charts
 from .observers.gradients import Watch
+from .observers.graph import model_graph
 from .observers.written import event_writers
 from .recompose import recomposed
 from .record.directory import new_directory
 from .record.record import RunDirectory, Status, new_record
+from .step import Step
 
 log = logging.getLogger("stepkit")
 
@@ -65,7 +67,7 @@ def run(composed: Composed, *, path: Path | None = None, console: Console | None
 def fit(composed: Composed, parts: Parts, directory: RunDirectory, trainer: pl.Trainer) -> Result:
     """Fit, then test the best checkpoint; the record says how it ended."""
     with logged_to(directory), recorded(directory, trainer) as end:
-        describe_run(trainer, composed, directory)
+        describe_run(trainer, composed, directory, parts)
         with ending_cleanly(trainer) as asked:
             started = time.monotonic()
             trainer.fit(parts.module, parts.loaders["train"], parts.loaders.get("val"))
@@ -160,11 +162,12 @@ def numbers(metrics: Any) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
 
 
-def describe_run(trainer: pl.Trainer, composed: Composed, directory: RunDirectory) -> None:
+def describe_run(trainer: pl.Trainer, composed: Composed, directory: RunDirectory, parts: Parts) -> None:
     """Config, what was typed, and where it ran, as text beside the curves."""
     if not directory.keeps:
         return
     write_charts(trainer)
+    draw_graph(trainer, parts)
     hparams.write_start(trainer, hparams.hyperparameters(composed, shown(composed.cfg)))
     config = (directory.path / "config.yaml").read_text(encoding="utf-8")
     for logger in trainer.loggers:
@@ -177,6 +180,19 @@ def describe_run(trainer: pl.Trainer, composed: Composed, directory: RunDirector
                 "\n".join(f"- {k} {v}" for k, v in directory.record.versions.items())
                 + f"\n- git {directory.record.git}",
             )
+
+
+def draw_graph(trainer: pl.Trainer, parts: Parts) -> None:
+    """The model's graph; a model that cannot be drawn trains all the same."""
+    if not isinstance(parts.module, Step) or not event_writers(trainer):
+        return
+    try:
+        drawn = model_graph(parts.module, next(iter(parts.loaders["train"])))
+    except Exception as error:  # hooks on a stranger's forward may meet anything
+        log.warning("the graph cannot be drawn: %s", reason_of(error))
+        return
+    for writer in event_writers(trainer):
+        writer.graph(drawn)
 
 
 @dataclass

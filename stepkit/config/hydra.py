@@ -70,7 +70,14 @@ class Composed:
 class Loader(ConfigLoaderImpl):
     """Hydra's loader, which also remembers who set every value and drops options written for another plugin."""
 
+    _names: dict[str, list[str]]
     typed: dict[str, str] = {}  # noqa: RUF012 (set anew for each composition): {group: a `_target_` that was typed}
+
+    def names(self, group: str) -> list[str]:
+        """What can be chosen in a group; Hydra would look anew each time."""
+        if group not in self._names:
+            self._names[group] = self.get_group_options(group)
+        return self._names[group]
 
     def _compose_config_from_defaults_list(self, defaults: Any, repo: Any) -> DictConfig:
         self.origin: dict[str, str] = {}
@@ -207,7 +214,9 @@ def loader(project: Project) -> Loader:
     path.append("main", f"folder://{packaged_conf()}")
     path.append("stepkit", "stepkit://")
     path.append("schema", "structured://")
-    return Loader(config_search_path=path)
+    made = Loader(config_search_path=path)
+    made._names = {}
+    return made
 
 
 def plugin_folders() -> Iterator[tuple[str, Path]]:
@@ -263,7 +272,7 @@ def _explained(error: BaseException, chosen: Loader) -> UserError:
     absent = _NOT_FOUND.search(str(error))
     if absent is not None:
         group, name = absent["group"], absent["name"]
-        return UnknownName(group, name, chosen.get_group_options(group), where=absent["file"] or "")
+        return UnknownName(group, name, chosen.names(group), where=absent["file"] or "")
     return BadSyntax(_in_one_line(error))
 
 

@@ -117,7 +117,7 @@ def _flat(value: Any) -> list[Any]:
 
 def check_name(group: str, name: str, loader: Loader, where: str = "") -> None:
     """Raises UnknownName, Refused or ClashingPlugin."""
-    options = loader.get_group_options(group)
+    options = loader.names(group)
     if name in options:
         return
     if group in plugins.GROUPS:
@@ -126,7 +126,7 @@ def check_name(group: str, name: str, loader: Loader, where: str = "") -> None:
         if plugins.has(group, name):
             plugins.find(group, name)
             return
-    elsewhere = next((g for g in (*plugins.GROUPS, *FILES) if g != group and name in loader.get_group_options(g)), "")
+    elsewhere = next((g for g in (*plugins.GROUPS, *FILES) if g != group and name in loader.names(g)), "")
     raise UnknownName(group, name, [n for n in options if n != "auto"], elsewhere=elsewhere, where=where)
 
 

@@ -150,7 +150,9 @@ def check_accumulation(optimizer: torch.optim.Optimizer, accumulate: int) -> Non
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Whether its `step` cannot be called without a closure: it evaluates the loss itself."""
-    needed = [p for p in inspect.signature(optimizer.step).parameters.values() if p.default is p.empty]
+    # Of the class: a scheduler replaces the instance's `step` by one whose signature counts `self`.
+    _, *given = inspect.signature(type(optimizer).step).parameters.values()
+    needed = [p for p in given if p.default is p.empty]
     return any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed)
 
 

@@ -41,7 +41,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(torch._foreach_norm(parts, 2, dtype=torch.float32))
     if len(kinds) > 1:
         parts = [t.float() if t.dtype in NARROW else t for t in parts]
-    return torch.stack([norm.float() for norm in torch._foreach_norm(parts)])
+    return torch.stack(torch._foreach_norm(parts)).float()
 
 
 def total(parts: Tensor) -> Tensor:

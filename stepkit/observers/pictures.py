@@ -34,11 +34,11 @@ class Pictures(Callback):
         self.due = Doubling(24)
         self._validations = 0
         self._drawn_at = -1
-        self._confusion: Tensor | None = None
+        self.confusion: Tensor | None = None
         self._first: tuple[Tensor, Tensor, Tensor] | None = None
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._confusion, self._first = None, None
+        self.confusion, self._first = None, None
 
     def on_validation_batch_end(
         self,
@@ -57,7 +57,7 @@ class Pictures(Callback):
         if classes and classes <= CLASSES and outputs.ndim == 2 and batch[1].ndim == 1:
             pairs = batch[1] * classes + outputs.argmax(dim=1)
             counts = torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
-            self._confusion = counts if self._confusion is None else self._confusion + counts
+            self.confusion = counts if self.confusion is None else self.confusion + counts
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
@@ -77,9 +77,9 @@ class Pictures(Callback):
         for writer in event_writers(trainer):
             if (history := self.watch.written.history()) is not None:
                 writer.image("gradient/flow", drawing.flow(*history), step)
-            if self._confusion is not None and self.spec is not None:
-                names = self.spec.class_names or tuple(map(str, range(len(self._confusion))))
-                writer.image("validation/confusion", drawing.confusion(self._confusion.cpu().numpy(), names), step)
+            if self.confusion is not None and self.spec is not None:
+                names = self.spec.class_names or tuple(map(str, range(len(self.confusion))))
+                writer.image("validation/confusion", drawing.confusion(self.confusion.cpu().numpy(), names), step)
             if (shown := self._grid()) is not None:
                 writer.image("validation/predictions", shown, step)
             if (text := self._sample(module)) is not None:
@@ -114,12 +114,13 @@ class Pictures(Callback):
 def continued(module: nn.Module, prompt: Tensor, length: int, window: int, temperature: float, seed: int = 0) -> Tensor:
     """`length` tokens [length] drawn one by one after the prompt [T]; the global random state is not touched."""
     generator = torch.Generator(device="cpu").manual_seed(seed)
-    training = module.training
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     tokens = prompt
     for _ in range(length):
         scores = module(tokens[-window:].unsqueeze(0))[0, -1].float().cpu() / temperature
         drawn = torch.multinomial(scores.softmax(dim=0), 1, generator=generator)
         tokens = torch.cat([tokens, drawn.to(tokens)])
-    module.train(training)
+    for part, training in modes:
+        part.training = training  # each as it was: a frozen part may stay in eval mode
     return tokens[len(prompt) :]

@@ -98,9 +98,10 @@ class Statistics:
         self.spread: Cadence = Doubling(observe.histograms)
         self.activations = Activations() if observe.activations else None
         self._before: list[Tensor] = []  # parameters before the step
-        self._last: dict[int, Tensor] = {}  # the gradient of the step before a due one, by parameter
+        self._last: dict[int, tuple[Tensor, Tensor]] = {}  # gradients of the step before a due one, and their norms
+        self._spare: list[Tensor] = []  # memory for the next copy: asking the system anew costs more than copying
         self._micro, self._compared = Micro(), Compared()
-        self._seen: Seen | None = None
+        self._gradients: list[tuple[list[str], Tensor]] = []  # their distributions, an optimizer at a time
         self.expect(1)
 
     def expect(self, step: int) -> None:
@@ -137,8 +138,6 @@ class Statistics:
             clip: the largest value that clipping will leave, where it is each value that is clipped.
         """
         if self.due:
-            if self._seen is None:
-                self._seen, self._before = Seen(), [p.detach().clone() for _, p in parameters]
             unscaled = list(gradients.values())
             if isinstance(factor, Tensor):
                 unscaled = [gradient * factor for gradient in unscaled]
@@ -146,9 +145,20 @@ class Statistics:
                 self._compare(dict(zip(gradients, unscaled, strict=True)), norms, clip)
             if self._distributions:
                 counted = [parameters[number][0] for number in gradients], measures.exponents(unscaled)
-                self._seen.distributions.setdefault("gradient", []).append(counted)
+                self._gradients.append(counted)
+            if not self._before:
+                self._before = self._copied([p.detach() for _, p in parameters])
         if self._remember:
-            self._last.update({number: gradient.detach().clone() for number, gradient in gradients.items()})
+            copies = self._copied([gradient.detach() for gradient in gradients.values()])
+            lengths = (norms / factor).unbind()  # of the gradients as they are, which may be scaled
+            self._last.update(zip(gradients, zip(copies, lengths, strict=True), strict=True))
+
+    def _copied(self, tensors: list[Tensor]) -> list[Tensor]:
+        spare, self._spare = self._spare, []
+        if [(t.shape, t.dtype, t.layout) for t in spare] != [(t.shape, t.dtype, t.layout) for t in tensors]:
+            return [t.clone() for t in tensors]
+        torch._foreach_copy_(spare, tensors)
+        return spare
 
     def _compare(self, gradients: dict[int, Tensor], norms: Tensor, clip: float | None) -> None:
         seen, parts = self._compared, list(gradients.values())
@@ -161,24 +171,25 @@ class Statistics:
         if clip is not None:
             limited = torch._foreach_clamp_max(torch._foreach_clamp_min(measures.dense(parts), -clip), clip)
             seen.clipped.append(measures.norms(limited))
-        pairs = [(place, g, self._last.pop(n)) for place, (n, g) in enumerate(gradients.items()) if n in self._last]
+        pairs = [(n, place) for place, n in enumerate(gradients) if n in self._last]
         if pairs:
-            places, now, last = (list(column) for column in zip(*pairs, strict=True))
-            seen.dots.append(measures.dots(now, last))
-            seen.both.append(norms[places])
-            seen.before.append(measures.norms(last))
+            last, lengths = (list(column) for column in zip(*(self._last.pop(n) for n, _ in pairs), strict=True))
+            seen.dots.append(measures.dots([gradients[n] for n, _ in pairs], last))
+            seen.both.append(norms[[place for _, place in pairs]])
+            seen.before.append(torch.stack(lengths))
+            self._spare = last
 
     def after_step(self, parameters: Named, accumulate: int, world: int) -> Seen | None:
         """Everything of this step, if it was due."""
-        seen, before, compared, micro = self._seen, self._before, self._compared, self._micro
-        self._seen, self._before, self._compared, self._micro = None, [], Compared(), Micro()
-        if seen is None:
+        before, compared, micro = self._before, self._compared, self._micro
+        self._before, self._compared, self._micro = [], Compared(), Micro()
+        if not before:
             return None
-        now = [p.detach() for _, p in parameters]
-        weights = measures.norms(before) if self._scalars else None
+        now, seen = [p.detach() for _, p in parameters], Seen()
+        weight = measures.total(measures.norms(before)) if self._scalars else None
         updates = _moved(before, now)
-        if weights is not None:
-            weight, moved = measures.total(weights), measures.total(measures.norms(updates))
+        if weight is not None:
+            moved = measures.total(measures.norms(updates))
             seen.scalars = compared.scalars()
             noise = micro.noise_scale(measures.total(torch.cat(compared.norms)).square(), accumulate, world)
             if noise is not None:
@@ -188,8 +199,13 @@ class Statistics:
                 seen.scalars |= self.activations.take()
         if self._distributions:
             names = [name for name, _ in parameters]
-            seen.distributions["weight"] = [(names, measures.exponents(now))]
-            seen.distributions["update"] = [(names, measures.exponents(updates))]
+            seen.distributions = {
+                "gradient": self._gradients,
+                "weight": [(names, measures.exponents(now))],
+                "update": [(names, measures.exponents(updates))],
+            }
+        self._gradients = []
+        self._spare = before if before[0].device.type == "cpu" else []
         return seen
 
     def stop(self) -> None:

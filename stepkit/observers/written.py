@@ -191,5 +191,7 @@ def log(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
 
 
 def event_writers(trainer: pl.Trainer) -> list[Any]:
-    """stepkit's own event writers among the loggers."""
+    """stepkit's own event writers among the loggers; on the first rank alone."""
+    if not trainer.is_global_zero:
+        return []
     return [logger.writer for logger in trainer.loggers if hasattr(logger, "writer") and hasattr(logger, "log_table")]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..observers import measures
+from ..observers.graph import Graph
+from ..observers.tensors import map_tensors, tensors_of
 from .by_hand import Hand
 from .findings import Accumulation
-from .graph import Graph
-from .replay import map_tensors, tensors_of
 
 BATCH_NORM = ("NativeBatchNorm", "CudnnBatchNorm", "BatchNorm")
 CANNOT = (RuntimeError, IndexError, TypeError, ValueError)

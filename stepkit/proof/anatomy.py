@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,13 +16,14 @@ from ..engine.quiet import hush
 from ..errors import Unsupported
 from ..guards.first_batch import CLASS_LOSSES, ELEMENTWISE_LOSSES
 from ..observers import measures
+from ..observers.graph import Graph, makers
+from ..observers.tensors import tensors_of
 from ..step import Step
 from . import accumulation, by_stepkit, differences, phases, verdict
 from .accumulation import norm
 from .by_hand import Hand
 from .findings import Anatomy, Check, ParameterFacts
-from .graph import Graph, makers
-from .replay import tensors_of
+from .replay import deterministic
 
 Tensors = dict[str, Tensor]
 WARM_UP = 3  # steps within which an optimizer must move something
@@ -55,18 +54,6 @@ def fresh(composed: Composed, parts: Parts) -> Step:
     assert isinstance(module, Step)
     try_once(module, parts.loaders["train"])  # a model that counts its calls has counted this one in the run, too
     return module
-
-
-@contextlib.contextmanager
-def deterministic() -> Iterator[None]:
-    """On a GPU sums in no fixed order would make two equal steps differ in the last bits."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    if torch.cuda.is_available():
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 class Examination:

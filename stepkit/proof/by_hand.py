@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from ..config.settings import StepSettings
 from ..errors import Unsupported
 from ..guards.first_batch import needs_closure
+from ..observers.tensors import map_tensors
 from ..step import Step
 from .by_stepkit import Taken
-from .replay import Randomness, State, map_tensors
+from .replay import Randomness, State
 
 TRUE = {"64-true": torch.float64, "32-true": torch.float32, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..build import Parts, build_trainer
 from ..config.hydra import Composed
+from ..observers.tensors import map_tensors
 from ..step import Step
-from .replay import Randomness, map_tensors
+from .replay import Randomness
 
 NEVER = 2**31  # epochs or steps between two calls of a scheduler
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..observers.tensors import map_tensors
 from ..step import Step
 from .by_hand import in_precision, loss_of
 from .by_stepkit import Taken
 from .findings import Difference
-from .replay import State, map_tensors
+from .replay import State
 
 # The error of a central difference is about h² and 1e-16 / h (Nocedal and Wright, "Numerical Optimization", 8.1).
 STEPS = (1e-4, 1e-5, 1e-6, 1e-7)

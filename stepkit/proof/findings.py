@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..observers.graph import GraphFacts
+
 
 @dataclass(frozen=True)
 class Check:
@@ -37,21 +39,6 @@ class ParameterFacts:
     zeros: float | None
     update: float
     ratio: float | None
-
-
-@dataclass(frozen=True)
-class GraphFacts:
-    """The autograd graph of the loss.
-
-    Attributes:
-        operations: how many of each kind, most frequent first.
-        depth: operations on the longest way from the loss to a parameter.
-        tree: from the loss backwards, a line an operation, with the parameters that enter there.
-    """
-
-    operations: dict[str, int]
-    depth: int
-    tree: list[str]
 
 
 @dataclass(frozen=True)

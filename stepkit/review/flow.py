@@ -154,8 +154,10 @@ def gradient_flow(parameters: list[ParameterFacts]) -> Html:
                 "text", _short(parameter.name), x=left - 14, y=y + 12, font_size=12.5, text_anchor="end", class_="mono"
             )
         )
-        parts += _bar(left, wide, y, parameter.gradient, gradients, "amber", parameter.trainable)
-        parts += _bar(left + wide + 60, wide, y, parameter.ratio, ratios, "green", parameter.trainable)
+        parts += _bar(
+            left, wide, y, parameter.gradient, gradients, "amber", "no gradient" if parameter.trainable else "frozen"
+        )
+        parts += _bar(left + wide + 60, wide, y, parameter.ratio, ratios, "green", "θ = 0")
     return picture(
         WIDTH,
         32 + ROW * len(shown),
@@ -169,9 +171,9 @@ def _short(name: str, most: int = 42) -> str:
 
 
 def _bar(
-    left: float, wide: float, y: float, value: float | None, all_: list[float | None], colour: str, trainable: bool
+    left: float, wide: float, y: float, value: float | None, all_: list[float | None], colour: str, missing: str
 ) -> list[Html]:
-    """A bar with its number; its length is logarithmic, from a tenth of the smallest to the largest."""
+    """A bar with its number, or what is missing; its length is logarithmic, from below the smallest to the largest."""
     if value is None:
         colour = "red" if missing == "no gradient" else "soft"
         return [element("text", missing, x=left, y=y + 12, font_size=12, style=f"fill: var(--{colour})")]

@@ -35,7 +35,7 @@ class Report:
 
 def _table(rows: list[Measured]) -> str:
     width = max(len(row.name) for row in rows)
-    lines = [f"| {'':{width}} | ms a step | quartiles       | over it |", f"|-{'-' * width}-|---:|---|---:|"]
+    lines = [f"| {'':{width}} | CPU ms a step | quartiles       | over it |", f"|-{'-' * width}-|---:|---|---:|"]
     for row in rows:
         spread = f"{row.low:.2f} to {row.high:.2f}"
         lines.append(f"| {row.name:{width}} | {row.median:9.2f} | {spread:15} | {100 * (row.ratio - 1):+6.1f} % |")

@@ -112,3 +112,9 @@ def test_the_text_page_holds_the_config(chromium: Any, board: str) -> None:
     chromium.get(board + "#text")
     until(chromium, lambda page: "torch.optim:AdamW" in page)
     keep(chromium, "text")
+
+
+def test_the_graph_of_the_model_is_drawn(chromium: Any, board: str) -> None:
+    chromium.get(board + "#graphs")
+    until(chromium, lambda page: "network" in page or "layers" in page)
+    keep(chromium, "graph")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def gradients(module: nn.Module, held: set[int] | None = None) -> dict[str, Tens
 
 def length(tensors: Iterable[Tensor]) -> float:
     """The norm of all tensors as one vector, in double precision."""
-    return float(sum(t.detach().abs().double().square().sum() for t in tensors)) ** 0.5
+    return math.sqrt(sum(t.detach().abs().double().square().sum().item() for t in tensors))
 
 
 def difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:

@@ -175,7 +175,7 @@ class Duel(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, y = batch
-        for part, optimizer in zip((self.first, self.second), self.optimizers(), strict=True):  # type: ignore[arg-type]
+        for part, optimizer in zip((self.first, self.second), self.optimizers(), strict=True):
             optimizer.zero_grad()
             # The other part gets a gradient too, which is not this optimizer's, as in an adversarial pair.
             self.manual_backward(nn.functional.cross_entropy(part(x) + self.first(x) + self.second(x), y))
@@ -271,10 +271,8 @@ def test_sparse_gradients(tmp_path: Path, accumulate: int) -> None:
     check_updates(read, spy)
     zero = [float((g["network.table.weight"] == 0).double().mean()) for g in spy.gradients]
     assert min(zero) > 0.3 and list(read.scalars("gradient/zero_share").values()) == rough(zero)
-    cosine = [
-        float(nn.functional.cosine_similarity(*(g["network.table.weight"].flatten() for g in pair), dim=0))
-        for pair in pairwise(spy.gradients)
-    ]
+    table = [g["network.table.weight"].flatten() for g in spy.gradients]
+    cosine = [float(nn.functional.cosine_similarity(a, b, dim=0)) for a, b in pairwise(table)]
     assert list(read.scalars("gradient/cosine").values()) == rough(cosine, 1e-4)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...observers.tensors import map_tensors
 from ...step import Step, places
-from ..replay import map_tensors
 from .result import CannotTell, Check, rounded
 from .subject import Subject
 
@@ -111,7 +111,7 @@ def _advice(loss: nn.Module, outputs: list[Tensor], targets: list[Tensor]) -> st
     scores = torch.cat([output.flatten() for output in outputs]).double()
     spread = rounded(float(scores.std(correction=0)))
     if not isinstance(loss, NUMBERS):
-        return f"above guessing: the scores' std is {spread}, about 1 or less is wanted: smaller initial weights, or scaled inputs"
+        return f"above guessing: the scores' std is {spread}, not 1 or less: smaller initial weights, or scaled inputs"
     y: Any = torch.cat([target.flatten() for target in targets]).double()
     mean, std = float(y.mean()), float(y.std(correction=0))
     if abs(mean) > 2 * std:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..replay import map_tensors, tensors_of
+from ...observers.tensors import map_tensors, tensors_of
 from .result import Check, counted, few, rounded
 from .subject import Subject
 

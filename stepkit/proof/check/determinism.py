@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from ..replay import map_tensors, tensors_of
+from ...observers.tensors import map_tensors, tensors_of
 from .data import first
 from .result import Check, few
 from .subject import Subject
@@ -18,7 +18,7 @@ NAME = "same seed, same loss"
 
 def same_seed_same_loss(subject: Subject) -> Check:
     """Data, model and first loss built twice from the config are equal to the last bit."""
-    assert subject.batch is not None
+    subject.check_finite()
     seed = int(subject.composed.cfg.seed)
     pl.seed_everything(seed, verbose=False)
     one = first(subject.parts.loaders["train"])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from ..replay import tensors_of
+from ...observers.tensors import tensors_of
 from .data import first
 from .fitting import trainer_for
 from .result import CannotTell, Check, few, rounded

@@ -16,8 +16,8 @@ from pytorch_lightning.callbacks import Callback
 
 from ...build import build_trainer
 from ...config.hydra import Composed
+from ...observers.tensors import map_tensors
 from ...step import Step
-from ..replay import map_tensors
 from .subject import Subject
 
 
@@ -39,7 +39,7 @@ class Repeated:
 def trainer_for(subject: Subject, *callbacks: Callback) -> pl.Trainer:
     """The run's trainer, but for one device and one pass, without the config's callbacks and loggers."""
     alone = replace(subject.parts, loaders={}, callbacks=[])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:  # a name that the trainer wants; without loggers it writes nothing
         return build_trainer(_quiet(subject.composed), alone, Path(folder), callbacks)
 
 

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ..replay import map_tensors, tensors_of
+from ...observers.tensors import map_tensors, tensors_of
 from . import layers
 from .result import CannotTell, Check, rounded
 from .subject import Subject, distance, module_names, same_randomness, scale

@@ -84,7 +84,7 @@ class Movement(Callback):
 
 def train_a_little(subject: Subject) -> Moved:
     """At most ten steps on the first batches."""
-    assert subject.batch is not None
+    subject.check_finite()
     module, watch = subject.copy(), Movement()
     names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
     try:

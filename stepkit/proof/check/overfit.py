@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from ...guards.nonfinite import NotFinite
+from ...observers.tensors import map_tensors, tensors_of
 from ...step import Step, places
-from ..replay import map_tensors, tensors_of
 from . import layers
 from .fitting import fit
 from .result import CannotTell, Check, counted, rounded

@@ -26,12 +26,16 @@ def check(composed: Composed) -> tuple[list[Check], list[str]]:
     before = Randomness.now()
     try:
         parts = build(composed)
-        subject = Subject(composed, parts)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what training warns of, it will say itself
-            return [_told(subject, name, run) for name, run in _checks(subject)], list(getattr(parts.data, "notes", ()))
+        return look(Subject(composed, parts)), list(getattr(parts.data, "notes", ()))
     finally:
         before.put_back()
+
+
+def look(subject: Subject) -> list[Check]:
+    """Every check's answer. The subject's own module is left as it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what training warns of, it will say itself
+        return [_told(subject, name, run) for name, run in _checks(subject)]
 
 
 def _checks(subject: Subject) -> list[tuple[str, Callable[[], Check]]]:

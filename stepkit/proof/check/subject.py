@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ...build import Parts, build_data, build_loaders, build_module
 from ...config.hydra import Composed
+from ...observers.tensors import map_tensors, tensors_of
 from ...step import Step
-from ..replay import Randomness, map_tensors, tensors_of
+from ..replay import Randomness
 from .result import CannotTell
 
 SAMPLES, BATCHES = 64, 16  # enough to judge a loss by, whatever the batch size
@@ -49,11 +50,15 @@ class Subject:
         """Whether the first batches hold numbers only."""
         return all(bool(torch.isfinite(t).all()) for batch in self.batches for t in tensors_of(batch))
 
-    @property
-    def batch(self) -> Any:
-        """The first batch, a copy. Raises CannotTell where its numbers would spoil every answer."""
+    def check_finite(self) -> None:
+        """Raises CannotTell where the first batches' numbers would spoil every answer."""
         if not self.finite:
             raise CannotTell("the first batches hold numbers that are not finite; see 'data'")
+
+    @property
+    def batch(self) -> Any:
+        """The first batch, a copy. Raises CannotTell where it is not finite."""
+        self.check_finite()
         return map_tensors(self.batches[0], torch.clone)
 
     @property
@@ -88,9 +93,8 @@ class Subject:
 
     def output(self, module: pl.LightningModule, x: Any) -> list[Tensor]:
         """All tensors that the model gives for x, in order. Raises CannotTell for a foreign `forward` of other kind."""
-        x = map_tensors(x, lambda t: t if t.requires_grad else t.clone())  # the model may work in place
         try:
-            given = module(x)
+            given = module(map_tensors(x, torch.clone))  # the model may work in place
         except Exception as error:
             if self.plain:
                 raise

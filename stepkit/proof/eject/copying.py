@@ -35,16 +35,17 @@ def copy_of(
             _cut(lines, found, block, left_out)
     for inner in docstrings(node) if brief else ():
         _shorten(lines, inner)
-    for inner in ast.walk(node) if brief else ():
-        if isinstance(inner, ast.FunctionDef):
-            _join_parameters(lines, inner)
+    for function in ast.walk(node) if brief else ():
+        if isinstance(function, ast.FunctionDef):
+            _join_parameters(lines, function)
     kept = [found.lines[n - 1] for n in _comment_above(found, _first(node))]
     kept += [_FOR_CHECKERS.sub("", line).rstrip() for line in lines.values() if line is not None]
     return _without_gaps(kept)
 
 
 def _first(node: ast.stmt) -> int:
-    return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _last(node: ast.stmt) -> int:

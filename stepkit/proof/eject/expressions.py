@@ -60,7 +60,7 @@ def _value(composed: Composed, bundle: Bundle, key: str, value: Any, written: An
     if isinstance(value, DictConfig):
         if "_target_" in value:
             return Code(call(composed, bundle, key, section))
-        return {str(k): _value(composed, bundle, f"{key}.{k}", value[k], written[k], section) for k in value}
+        return {str(k): _value(composed, bundle, f"{key}.{k!s}", value[k], written[str(k)], section) for k in value}
     if OmegaConf.is_list(value):
         return [_value(composed, bundle, f"{key}.{n}", v, written[n], section) for n, v in enumerate(value)]
     return value

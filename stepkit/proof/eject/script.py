@@ -15,7 +15,7 @@ import torch
 from ...build import Parts
 from ...config.hydra import Composed
 from ...errors import Unsupported
-from . import loops
+from . import loops, reading
 from .bundle import Bundle
 from .expressions import call, fitted, passed_on
 from .sources import Key, copied
@@ -35,8 +35,16 @@ TAKEN = (
     "evaluate",
     "train",
     "main",
+    "drawn_batches",
+    "loaded_batches",
+    "data",
+    "model",
+    "loss_fn",
+    "optimizer",
+    "scheduler",
+    "nn",
+    "np",
 )
-TAKEN += ("drawn_batches", "loaded_batches", "data", "model", "loss_fn", "optimizer", "scheduler", "nn", "np")
 USED = ("setup", "train", "val", "test", "batch")
 AVAILABLE = {  # what the loops may use: how a name is imported
     "copy": Key("import", "copy", ""),
@@ -176,14 +184,14 @@ class _Body:
     def __init__(
         self, composed: Composed, parts: Parts, training: Training, bundle: Bundle, copy_metrics: bool
     ) -> None:
-        self.data = [*_load_data(composed, parts, bundle), *loops.batches(training)]
+        self.data = [*_load_data(composed, parts, bundle), *reading.batches(training)]
         model = call(composed, bundle, "model", "model")
         monitored = parts.monitor.metric.removesuffix("/val")
         names = [str(name) for name in composed.cfg.metric]
         self.left_out = [] if copy_metrics else [n for n in names if n != monitored and _is_copied(composed, n)]
         wanted = (name for name in names if name not in self.left_out)
         metrics = {name: call(composed, bundle, f"metric.{name}", "evaluation") for name in wanted}
-        self.evaluation = loops.evaluate(training, metrics)
+        self.evaluation = reading.evaluate(training, metrics)
         make = loops.Make(
             model=model,
             loss=call(composed, bundle, "loss", "training"),

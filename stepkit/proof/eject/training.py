@@ -32,14 +32,42 @@ ONLOOKERS = (
     "OnExceptionCheckpoint",
     "RichModelSummary",
 )
-WRITTEN = ("accelerator", "devices", "precision", "max_epochs", "max_steps", "limit_train_batches")
-WRITTEN += ("limit_val_batches", "limit_test_batches", "check_val_every_n_epoch")
-SILENT = ("log_every_n_steps", "num_sanity_val_steps", "profiler", "detect_anomaly", "inference_mode", "strategy")
-SILENT += ("limit_predict_batches", "enable_autolog_hparams", "barebones", "num_nodes", "min_epochs")
+WRITTEN = (
+    "accelerator",
+    "devices",
+    "precision",
+    "max_epochs",
+    "max_steps",
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+    "check_val_every_n_epoch",
+)
+SILENT = (
+    "log_every_n_steps",
+    "num_sanity_val_steps",
+    "profiler",
+    "detect_anomaly",
+    "inference_mode",
+    "strategy",
+    "limit_predict_batches",
+    "enable_autolog_hparams",
+    "barebones",
+    "num_nodes",
+    "min_epochs",
+)
 PRECISIONS = {"64-true": "float64", "32-true": "", "16-true": "float16", "bf16-true": "bfloat16"}
 MIXED = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
-KNOWN_SETTINGS = ("accumulate", "clip", "clip_by", "decay", "nonfinite", "nonfinite_limit", "nonfinite_sync")
-KNOWN_SETTINGS += ("scheduler_interval",)
+KNOWN_SETTINGS = (
+    "accumulate",
+    "clip",
+    "clip_by",
+    "decay",
+    "nonfinite",
+    "nonfinite_limit",
+    "nonfinite_sync",
+    "scheduler_interval",
+)
 
 
 @dataclass
@@ -52,7 +80,6 @@ class Training:
         scheduler: None, or when it steps: "step", "epoch", or "plateau" (at the end of an epoch, with a metric).
         flattened: scores [N, T, C] are compared place by place; `squeezed`: metrics see [N] instead of [N, 1].
         floats: whether x and y hold floats, which a true precision converts.
-        clipped: "model" where the optimizer holds the parameters in the model's order, else "groups".
         left_out: callbacks that look on.
     """
 
@@ -71,7 +98,6 @@ class Training:
     frozen: bool
     loss_parameters: bool
     loss_tensors: bool
-    clipped: str
     left_out: list[str]
 
     @property
@@ -91,9 +117,7 @@ def facts(composed: Composed, parts: Parts, trainer: pl.Trainer) -> Training:
         output = step(x)
         flat = places(output, y)
         squeezed = numbers(*flat)[0] is not flat[0]
-    optimizer, held = _optimizer(step)
     limits = {split: _limit(len(loaders[split]), cfg.trainer.get(f"limit_{split}_batches")) for split in loaders}
-    trained = [p for p in step.parameters() if p.requires_grad]
     return Training(
         settings=settings,
         precision=str(trainer.precision),
@@ -103,14 +127,13 @@ def facts(composed: Composed, parts: Parts, trainer: pl.Trainer) -> Training:
         batches=len(loaders["train"]) if limits["train"] is None else limits["train"],
         steps=optimizer_steps(cfg, len(loaders["train"])),
         scheduler=_when(composed),
-        closure=needs_closure(optimizer),
+        closure=needs_closure(_optimizer(step)),
         flattened=flat[0] is not output,
         squeezed=squeezed,
         floats=(x.is_floating_point(), y.is_floating_point()),
         frozen=any(not p.requires_grad for p in step.parameters()),
         loss_parameters=_count(step.loss, "parameters") > 0,
         loss_tensors=_count(step.loss, "parameters") + _count(step.loss, "buffers") > 0,
-        clipped="model" if [id(p) for p in held] == [id(p) for p in trained] else "groups",
         left_out=[name for name in cfg.callback],
     )
 
@@ -134,7 +157,7 @@ def refusals(composed: Composed, parts: Parts, trainer: pl.Trainer) -> Iterator[
     for field in unknown:
         if getattr(settings, field.name) != field.default:
             yield Unsupported(f"step.{field.name}={getattr(settings, field.name)}: eject cannot write it; leave it out")
-    if settings.nonfinite == "skip" and isinstance(module, Step) and needs_closure(_optimizer(module)[0]):
+    if settings.nonfinite == "skip" and isinstance(module, Step) and needs_closure(_optimizer(module)):
         yield Unsupported("step.nonfinite=skip: not with an optimizer that takes a closure; give step.nonfinite=raise")
     if _when(composed) == "plateau" and (composed.cfg.trainer.get("check_val_every_n_epoch") or 1) != 1:
         yield Unsupported("trainer.check_val_every_n_epoch: a scheduler that waits for a metric needs it every epoch")
@@ -182,12 +205,11 @@ def device_of(composed: Composed, trainer: pl.Trainer) -> str:
     )
 
 
-def _optimizer(step: Step) -> tuple[torch.optim.Optimizer, list[torch.nn.Parameter]]:
-    """A new optimizer without its scheduler, and what it holds."""
+def _optimizer(step: Step) -> torch.optim.Optimizer:
+    """A new optimizer, without its scheduler."""
     assert step._optimizer is not None
     with undisturbed(step):
-        optimizer = step._optimizer(parameter_groups(step, step._decay))
-    return optimizer, [p for group in optimizer.param_groups for p in group["params"]]
+        return step._optimizer(parameter_groups(step, step._decay))
 
 
 def _when(composed: Composed) -> str | None:

@@ -9,18 +9,35 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
 from torch import Tensor, nn
 
-from .findings import GraphFacts
-from .replay import tensors_of
+from ..guards.first_batch import undisturbed
+from ..step import Step
+from .tensors import tensors_of
 
 Node = Any  # torch.autograd.graph.Node: its subclasses are made by torch as they come up
 LINES = 40
 VIEWS = {"T", "Transpose", "Permute", "View", "UnsafeView", "Unsqueeze", "Expand", "ToCopy", "Slice", "AsStrided"}
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """The autograd graph of the loss.
+
+    Attributes:
+        operations: how many of each kind, most frequent first.
+        depth: operations on the longest way from the loss to a parameter.
+        tree: from the loss backwards, a line an operation, with the parameters that enter there.
+    """
+
+    operations: dict[str, int]
+    depth: int
+    tree: list[str]
 
 
 class Graph:
@@ -203,3 +220,9 @@ def backwards(roots: Iterable[Node], stop: Any = lambda node: False) -> list[Nod
             waiting.append((node, True))
             waiting += [(child, False) for child in children(node) if not stop(child)]
     return list(reversed(done))
+
+
+def model_graph(step: Step, batch: Any) -> bytes:
+    """A GraphDef of one batch's loss, for TensorBoard; the module is left as it was."""
+    with undisturbed(step), makers(step) as made_by:
+        return Graph(step.training_step(batch, 0), step, made_by).graph_def()
