@@ -29,6 +29,7 @@ from .observers import hparams
 from .observers.charts import write_band, write_charts
 from .observers.gradients import Watch
 from .observers.graph import model_graph
+from .observers.warnings import Warnings
 from .observers.written import event_writers
 from .recompose import recomposed
 from .record.directory import new_directory
@@ -56,7 +57,7 @@ def run(composed: Composed, *, path: Path | None = None, console: Console | None
     for note in getattr(parts.data, "notes", ()):
         console.print(f"data: {note}", markup=False, highlight=False)
     directory = prepare_directory(composed, path)
-    trainer = build_trainer(composed, parts, directory.path, [Bar(console)])
+    trainer = build_trainer(composed, parts, directory.path, [Bar(console), Warnings(directory.path, console)])
     several = trainer.world_size > 1
     if several:
         ranks.check(composed.plugins.values())
@@ -102,7 +103,8 @@ def run_rank(path: Path) -> Result:
     parts = build(composed)
     first = ranks.place().rank == 0
     directory = RunDirectory.open(path, keeps=first)
-    trainer = build_trainer(composed, parts, path, [Bar(Console(soft_wrap=True, quiet=not first))])
+    console = Console(soft_wrap=True, quiet=not first)
+    trainer = build_trainer(composed, parts, path, [Bar(console), Warnings(path, console)])
     return fit(composed, parts, directory, trainer)
 
 

@@ -128,7 +128,10 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "no such pictures": (["experiment=images", "data.path=nowhere"], ["nowhere"]),
     "no classes": (["experiment=images", "data.path=empty_folder"], ["empty_folder"]),
     "digits with a wrong option": (["data.standardise=true"], ["did you mean 'data.standardize'?"]),
-    "diabetes with classes": (["experiment=diabetes", "loss=cross_entropy"], ["CrossEntropyLoss wants class numbers", "loss=mse"]),
+    "diabetes with classes": (
+        ["experiment=diabetes", "loss=cross_entropy"],
+        ["CrossEntropyLoss wants class numbers", "loss=mse"],
+    ),
     "a gpu that is not there": (["trainer=gpu"], ["trainer.accelerator=gpu"]),
     "apple's gpu": (["trainer=mps"], ["trainer.accelerator=mps"]),
     "many gpus": (["trainer=ddp"], ["trainer.accelerator=gpu"]),

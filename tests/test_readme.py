@@ -30,3 +30,9 @@ def test_the_two_commands_stand_word_for_word() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", TEXT))))
 def test_a_link_leads_to_a_file(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_the_parity_table_is_what_the_matrix_counts() -> None:
+    from .proof.table import expected
+
+    assert expected().strip() in TEXT

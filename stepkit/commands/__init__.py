@@ -10,6 +10,7 @@ VERBS = {  # each is a module here; train is meant where no verb is given
     "runs": "tables of runs",
     "show": "one run, whole",
     "compare": "what differs between runs, in config and results",
+    "doctor": "what is wrong with this training, in words",
     "board": "TensorBoard on outputs/, or on one run",
 }
 HIDDEN = ("rank",)  # for stepkit's own use

@@ -80,7 +80,7 @@ class Evidence:
         norms = self.seen.norms
         if norms is None:
             raise NotSeen("the parameters' gradient norms were not recorded")
-        owners = [layer_of(name) for name in norms.names]
+        owners = [name if norms.of_layers else layer_of(name) for name in norms.names]
         names = list(dict.fromkeys(owners))
         table = np.full((len(norms.steps), len(names)), np.nan)
         for number, name in enumerate(names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Rule:
 
 RULES = (
     Rule("numbers gone wrong", gradients.nonfinite, 0),
-    Rule("exploding gradients", gradients.exploding),
+    Rule("exploding gradients", gradients.exploding, t.FEW),
     Rule("exploding gradients by layer", gradients.exploding_by_layer),
     Rule("vanishing gradients by layer", gradients.vanishing),
     Rule("dead units", units.dead, course=True),
@@ -49,6 +49,17 @@ RULES = (
     Rule("validation improving", learning.improving, t.LEARNING_STEPS, course=True),
     Rule("gradient noise", gradients.noise, course=True),
 )
+
+# What is not said where one of these is: the same fault seen from another side.
+ECHOES = {
+    "updates too small": {"dead units", "saturated units", "clipping always bites", "learning rate zero"},
+    "validation not improving": {"overfitting", "loss not falling", "loss at chance"},
+}
+CAUSES = {
+    "numbers gone wrong", "exploding gradients", "vanishing gradients", "dead units", "saturated units",
+    "updates too small", "updates too large", "clipping always bites", "learning rate zero",
+}  # fmt: skip
+SYMPTOMS = {"loss not falling", "loss at chance"}
 
 
 @dataclass
@@ -87,17 +98,17 @@ def examine(run: Evidence) -> Report:
 
 
 def _without_echoes(found: list[Finding]) -> list[Finding]:
-    """One cause told once: what a dead layer makes stand still is said with it; a validation that gets worse by
-    overfitting is overfitting."""
+    """One cause told once, and symptoms with the advice that its cause has."""
     kinds = {finding.kind for finding in found}
     dead = {name for finding in found if finding.kind == "dead units" for name in finding.names}
-    told = []
+    told: list[Finding] = []
     for finding in found:
+        if kinds & ECHOES.get(finding.kind, set()):
+            continue
         if finding.kind == "parameters that never move" and dead and set(finding.names) <= dead:
             continue
-        if finding.kind == "validation not improving" and kinds & {"overfitting", "loss not falling", "loss at chance"}:
-            continue
-        told.append(finding)
+        cause = next((other for other in told if other.kind in CAUSES), None)
+        told.append(replace(finding, advice=cause.advice) if cause and finding.kind in SYMPTOMS else finding)
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ class Finding:
             "try": self.advice,
             "names": list(self.names),
             "steps": list(self.steps),
-            "figure": self.figure,
+            "figure": self.figure if math.isfinite(self.figure) else str(self.figure),  # JSON has no infinity
         }
 
 

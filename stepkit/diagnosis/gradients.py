@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..events.reading import Floats
 from . import thresholds as t
-from .evidence import Evidence, later_half, layer_of, plain_name, span
+from .evidence import Evidence, Ints, later_half, plain_name, span
 from .finding import Finding, NotSeen, listed, rounded
 
 
@@ -51,6 +52,8 @@ def _beside_the_last(run: Evidence) -> tuple[list[str], Ints, Floats]:
     if len(moving) < t.LAYERS:
         raise NotSeen(f"{len(moving)} layers have a gradient, {t.LAYERS} are wanted to compare them")
     late = later_half(table[:, moving])
+    if len(late) < t.ROWS:
+        raise NotSeen(f"{len(steps)} steps with the layers' norms, {2 * t.ROWS} are wanted")
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = late / late[:, -1:]
     return [names[n] for n in moving], steps[len(steps) // 2 :], ratios
@@ -74,7 +77,7 @@ def _normalised(run: Evidence, otherwise: str) -> str:
 
 def exploding(run: Evidence) -> Iterator[Finding]:
     """Steps whose gradient is far above those of the first steps, while the loss got worse too."""
-    norm, loss = run.series("gradient/norm", t.STEPS), run.series("loss/train", t.STEPS)
+    norm, loss = run.series("gradient/norm", t.FEW), run.series("loss/train", t.FEW)
     steps, here, there = np.intersect1d(norm.steps, loss.steps, return_indices=True)
     values, losses = norm.values[here], loss.values[there]
     # The first steps may already explode: the very first one shows the untrained model.
@@ -83,13 +86,14 @@ def exploding(run: Evidence) -> Iterator[Finding]:
     hit = (values > t.GROWN * scale) & (losses > began + t.WORSE * abs(began))
     if hit.sum() < t.SPIKES:
         return
-    where, worst = steps[hit], float(values[hit].max())
+    where, worst, peak = steps[hit], float(values[hit].max()), float(losses[hit].max())
     layers = _grown(run, where)
+    most = f", most in {listed(layers)}" if layers else ""
     yield Finding(
         "exploding gradients",
-        f"the gradient's norm reached {rounded(worst)}, {rounded(worst / scale)} times "
-        f"that of the first steps, {'most in ' + listed(layers) + ', ' if layers else ''}in {int(hit.sum())} steps from "
-        f"{where[0]} to {where[-1]}, while the loss rose from {rounded(began, 3)} to {rounded(float(losses[hit].max()), 3)}",
+        f"the gradient's norm reached {rounded(worst)}, {rounded(worst / scale)} times that of the first steps{most}; "
+        f"so it was in {len(where)} steps from {where[0]} to {where[-1]}, while the loss rose from "
+        f"{rounded(began, 3)} to {rounded(peak, 3)}",
         "each such step throws away what was learnt",
         "step.clip=1.0" if run.setting("step.clip") is None else run.lr(0.1),
         span(where),
@@ -144,9 +148,9 @@ def _not_finite(run: Evidence, steps: Ints) -> list[str]:
     norms = run.seen.norms
     if norms is None:
         return []
-    bad = ~np.isfinite(norms.values[np.isin(norms.steps, steps)])
-    ever = np.isfinite(norms.values).any(axis=0)
-    return [plain_name(name) for n, name in enumerate(norms.names) if ever[n] and bad[:, n].any()]
+    finite = np.isfinite(norms.values)
+    then = finite[np.isin(norms.steps, steps)]
+    return [plain_name(name) for n, name in enumerate(norms.names) if finite[:, n].any() and not then[:, n].all()]
 
 
 def clipping(run: Evidence) -> Iterator[Finding]:
@@ -185,18 +189,21 @@ def noise(run: Evidence) -> Iterator[Finding]:
     single, squares = scale.values[here], norm.values[there] ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         signals = squares / (1 + single / batch)
-    good = np.isfinite(signals)
-    half = slice(0, max(1, int(good.sum()) // 2))  # the end of every training is noise: its beginning must be too
-    signal, spread = float(signals[good][half].mean()), float((single * signals)[good][half].mean())
-    figure = spread / signal if signal > 0 else float("inf")
-    if spread <= 0 or figure < t.NOISY * batch:
+    steps, single, signals = (column[np.isfinite(signals)] for column in (steps, single, signals))
+    half = len(steps) // 2  # the end of every training is noise: its beginning must be too
+    if half < t.LOOKS:
+        raise NotSeen(f"{len(steps)} values of gradient/noise_scale, {2 * t.LOOKS} are wanted")
+    signal, spread = float(signals[:half].mean()), float((single * signals)[:half].mean())
+    doubt = t.NOISE * float(signals[:half].std()) / half**0.5
+    if spread < t.NOISY * batch * (signal + doubt) or spread <= 0:
         return
+    figure = spread / signal if signal > 0 else float("inf")
     told = f"about {rounded(figure)} samples" if np.isfinite(figure) else "beyond what these batches can tell"
     yield Finding(
         "gradient noise",
-        f"the gradient noise scale is {told}, the batch has {batch:.0f} (steps {steps[0]} to {steps[good][half][-1]})",
+        f"the gradient noise scale is {told}, the batch has {batch:.0f} (steps {steps[0]} to {steps[half - 1]})",
         "most of each step is noise, which a larger batch averages away",
         f"step.accumulate={int(accumulate) * 4}",
-        (int(steps[0]), int(steps[good][half][-1])),
+        span(steps[:half]),
         figure,
     )

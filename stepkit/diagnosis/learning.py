@@ -16,24 +16,20 @@ from .finding import Finding, NotSeen, rounded
 def falling(run: Evidence) -> Iterator[Finding]:
     """A training loss that does not fall."""
     loss = run.series("loss/train", t.LEARNING_STEPS)
-    n = len(loss.values) // 4
-    first, last = loss.values[: max(5, n // 4)], loss.values[-n:]
-    fall = float(np.median(first) - np.median(last))
-    scatter = math.sqrt(float(np.var(last)) / len(last) + float(np.var(first)) / len(first))
-    if fall > max(t.FLAT * abs(float(np.median(first))), 0.0) or _val_fell(run):
+    first, last = loss.values[: t.FIRST // 2], loss.values[-(len(loss.values) // 4) :]
+    began, now = float(np.median(first)), float(np.median(last))
+    if began - now > t.FLAT * abs(began) or _val_fell(run):
         return
-    if fall > t.NOISE * scatter:  # little, but surely
-        slope = "hardly fell"
-    else:
-        slope = "did not fall" if fall > -t.NOISE * scatter else "rose"
+    scatter = t.NOISE * math.sqrt(float(np.var(last)) / len(last) + float(np.var(first)) / len(first))
+    slope = "rose" if now - began > scatter else "hardly fell" if began - now > scatter else "did not fall"
     yield Finding(
         "loss not falling",
-        f"the training loss {slope}: {rounded(float(np.median(first)), 4)} at the start, "
-        f"{rounded(float(np.median(last)), 4)} over the last quarter (steps {loss.steps[0]} to {loss.steps[-1]})",
+        f"the training loss {slope}: {rounded(began, 4)} at the start, "
+        f"{rounded(now, 4)} over the last quarter (steps {loss.steps[0]} to {loss.steps[-1]})",
         "nothing was learnt",
         run.lr(_towards(run)),
         span(loss.steps),
-        fall,
+        began - now,
     )
 
 
@@ -59,7 +55,9 @@ def chance(run: Evidence) -> Iterator[Finding]:
     """A validation loss that guessing gives as well."""
     level = run.told(CHANCE)
     if level is None:
-        raise NotSeen("what guessing gives is known for cross entropy, mean squared error and yes or no alone")
+        raise NotSeen(
+            "what guessing gives was not recorded: it is for cross entropy, mse and bce_with_logits, with validation"
+        )
     loss = run.series("loss/val")
     run.series("loss/train", t.LEARNING_STEPS)
     best = float(loss.values.min())
@@ -111,7 +109,8 @@ def overfitting(run: Evidence) -> Iterator[Finding]:
 def _smooth(values: Floats) -> Floats:
     """Medians of three neighbours: one lucky validation is no minimum."""
     padded = np.concatenate([values[:1], values, values[-1:]])
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 3), axis=1)
+    medians: Floats = np.median(np.lib.stride_tricks.sliding_window_view(padded, 3), axis=1)
+    return medians
 
 
 def _train_at(train: Series, val: Series, place: int) -> float:

@@ -22,7 +22,7 @@ def still(run: Evidence) -> Iterator[Finding]:
     absent = np.isnan(norms.values).all(axis=0)
     for chosen, told, why in (
         (~ever & absent, "never had a gradient", "no way leads from the loss to them: they stay as they were made"),
-        (~ever & ~absent, "only ever had a gradient of zero", "whatever they do, the loss does not feel it"),
+        (~ever & ~absent, "never had a gradient other than zero", "whatever they do, the loss does not feel it"),
     ):
         names = [plain_name(name) for name, hit in zip(norms.names, chosen, strict=True) if hit]
         if names:
@@ -58,8 +58,8 @@ def _outside(run: Evidence, kind: str, figure: float, when: str, aim: float, doe
     told = f", most of all {listed(names)}" if names else ""
     return Finding(
         kind,
-        f"a step changes the weights by {rounded(figure)} of their size {when} (steps {steps[0]} to {steps[-1]}){told}; "
-        f"1e-4 to 1e-2 is usual",
+        f"a step changes the weights by {rounded(figure)} of their size {when} (steps {steps[0]} to {steps[-1]})"
+        f"{told}; 1e-4 to 1e-2 is usual",
         f"a model at this rate {does}",
         run.lr(times),
         span(steps),

@@ -11,7 +11,9 @@ STEPS = 20  # steps below which nothing but a number gone wrong is judged
 LEARNING_STEPS = 60  # steps from which one may ask whether anything was learnt: the shortest built-in run has 90
 EARLY = 0.25  # of a run not yet ended: before, a warm-up or a first plateau looks like a fault
 VALIDATIONS = 5  # from which a course of validations can be told from chance
-LOOKS = 4  # statistics (every tenth step) from which a median means something
+LOOKS = 8  # statistics (every tenth step) from which medians of quarters mean something
+ROWS = 4  # steps of the later half from which "by layer" means something: where layers' charts alone are there, 80
+FEW = 5  # steps from which gradients can be seen to explode: a run may not live longer
 
 # -- gradients ------------------------------------------------------------------------------------------------------
 VANISHED = 1e-3  # of the last layer's norm, the median over the later half; healthy layers lie between 0.04 and 2
@@ -41,7 +43,7 @@ SATURATED_LAYER = 0.9  # the worst layer's; a confident last sigmoid ends there,
 
 # -- learning -------------------------------------------------------------------------------------------------------
 FLAT = 0.02  # of the first loss: a loss that fell by less has not fallen; healthy losses fall by 18 % or more
-NOISE = 2.0  # standard errors by which a fall must stand out from the batches' own scatter
+NOISE = 2.0  # standard errors by which a figure must stand out from the batches' own scatter
 CHANCE = 0.98  # of the loss of guessing: a model that is better by less has learnt nothing of the input
 RISEN = 0.25  # of its minimum, by which the validation loss ends above it; healthy: up to 0.16, being noise
 LOST = 0.05  # and of all that was gained since the start: a loss of 0.03 instead of 0.02 is no harm

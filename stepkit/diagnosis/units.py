@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..events.reading import Series
 from . import thresholds as t
 from .evidence import Evidence, later_half, quarters, span
 from .finding import Finding, NotSeen, listed
@@ -25,11 +26,16 @@ def dead(run: Evidence) -> Iterator[Finding]:
         f"{mean:.0%} of the units behind a ReLU or its like are zero for whole batches, {layer:.0%} in the worst layer "
         f"(steps {steps[0]} to {steps[-1]}){where}",
         "a unit that is zero for every input has no gradient and does not come back",
-        run.lr(0.1),
+        "smaller initial weights and biases, or LeakyReLU in place of ReLU" if _born(worst) else run.lr(0.1),
         steps,
         max(mean, layer),
         tuple(names),
     )
+
+
+def _born(worst: Series) -> bool:
+    """Whether they were dead at the first step already: then no learning rate killed them."""
+    return bool(worst.steps[0] == 1 and worst.values[0] >= t.DEAD_LAYER)
 
 
 def _without_gradient(run: Evidence) -> list[str]:

@@ -39,11 +39,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Norms:
-    """The gradient norms of named parameters in forward order: steps [T], values [T, P]; NaN where there is none."""
+    """The gradient norms of parameters in forward order, NaN where one has no gradient.
+
+    Attributes:
+        names: of the P parameters.
+        steps: [T].
+        values: [T, P].
+        of_layers: names and norms are those of layers, and one without a gradient has 0.
+    """
 
     names: tuple[str, ...]
     steps: NDArray[np.int64]
     values: Floats
+    of_layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,7 @@ def _by_layer(scalars: dict[str, Series]) -> Norms | None:
     table = np.full((len(steps), len(found)), np.nan)
     for column, series in enumerate(found.values()):
         table[np.searchsorted(steps, series.steps), column] = series.values
-    return Norms(tuple(found), steps, table)
+    return Norms(tuple(found), steps, table, of_layers=True)
 
 
 def _floats(value: Summary.Value) -> Floats:

@@ -10,10 +10,10 @@ from dataclasses import asdict
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
-from . import observe
+from . import nonfinite, observe
 from .report import Report
 
-BENCHMARKS: dict[str, Callable[[], Report]] = {"observe": observe.run}
+BENCHMARKS: dict[str, Callable[[], Report]] = {"nonfinite": nonfinite.run, "observe": observe.run}
 
 
 def main() -> None:

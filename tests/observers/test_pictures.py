@@ -105,7 +105,7 @@ def test_the_flow_shows_larger_norms_brighter_and_layers_downwards() -> None:
     norms = np.array([[1e-6, 1e-5], [1e-1, 1.0]])
     picture = drawing.flow(norms, ["first", "second"], [10, 20]).astype(int)
     left = picture.shape[1] - 12 - 640
-    dark, bright = picture[8, left + 100], picture[8 + drawing.ROW, left + 600]
+    dark, bright = picture[8, left + 100], picture[-50, left + 600]
     assert dark.sum() < bright.sum() and tuple(bright) == tuple(drawing.VIRIDIS[-1].astype(int))
     nothing = drawing.flow(np.full((1, 2), np.nan), ["only"], [1, 2])
     assert tuple(nothing[8, -200]) == drawing.GREY

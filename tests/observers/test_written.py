@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,11 +105,11 @@ def test_ten_thousand_steps_of_150_tensors_stay_under_15_megabytes(tmp_path: Pat
 
 
 @pytest.mark.process
-def test_rank_0_alone_writes_and_two_ranks_see_what_one_process_sees(stepkit: object, own_folder: Path) -> None:
-    steady = ("model.dropout=0", "optimizer.fused=false", "trainer.max_steps=20", "trainer.max_epochs=1", "step.clip=1")
-    steady = (*steady, "observe.statistics_every=1")
-    two = stepkit("trainer=ddp_cpu", "data.batch_size=16", "name=two", *steady)  # type: ignore[operator]
-    one = stepkit("trainer=cpu", "data.batch_size=32", "name=one", *steady)  # type: ignore[operator]
+def test_rank_0_alone_writes_and_two_ranks_see_what_one_process_sees(stepkit: Any, own_folder: Path) -> None:
+    steady = ["model.dropout=0", "optimizer.fused=false", "trainer.max_steps=20", "trainer.max_epochs=1", "step.clip=1"]
+    steady.append("observe.statistics_every=1")
+    two = stepkit("trainer=ddp_cpu", "data.batch_size=16", "name=two", *steady)
+    one = stepkit("trainer=cpu", "data.batch_size=32", "name=one", *steady)
     assert two.returncode == one.returncode == 0, two.stderr
     by_name = {run.record["name"]: run.path for run in sk.runs()}
     assert len([f for f in by_name["two"].glob("events.out.*") if not f.name.endswith(".end")]) == 1

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from stepkit import DataSpec, Step, cli, plugins
+from stepkit.proof.eject.prove import by_file, by_stepkit, compare
 
 SHORT = ["data.samples_per_epoch=160"]  # of the text: five steps an epoch
 FOCAL = Path(__file__).parents[2] / "plugins" / "stepkit-focal-loss" / "src"
@@ -104,7 +105,7 @@ VARIANTS = {
     "accumulation": (["step.accumulate=3"], "(loss / 3).backward()"),
     "clipped norm": (["step.clip=0.3"], "nn.utils.clip_grad_norm_(model.parameters(), 0.3)"),
     "clipped values": (["step.clip=0.01", "step.clip_by=value"], "nn.utils.clip_grad_value_(model.parameters(), 0.01)"),
-    "one cycle": (["scheduler=one_cycle"], "OneCycleLR(optimizer, max_lr=0.003, total_steps=120)"),
+    "one cycle": (["scheduler=one_cycle"], "OneCycleLR(optimizer, total_steps=120, max_lr=0.003)"),
     "a scheduler an epoch": (["scheduler=step", "scheduler.step_size=1"], "StepLR(optimizer, step_size=1)"),
     "warm-up": (["scheduler=warmup_cosine"], "class WarmupCosine(LRScheduler):"),
     "plateau": (
@@ -243,20 +244,26 @@ SABOTAGE = {
 }
 
 
-@pytest.mark.parametrize("name", SABOTAGE)
-def test_a_sabotaged_file_is_told_with_the_first_parameter_that_differs(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sabotaged_file_is_told_with_the_first_parameter_that_differs(capsys: pytest.CaptureFixture[str]) -> None:
     overrides = ["step.accumulate=3", "step.clip=0.3", "scheduler=one_cycle", "trainer.max_epochs=3", "trainer=cpu"]
     _, text = eject(*overrides)
-    line, broken = SABOTAGE[name]
-    assert line in text
-    Path("broken.py").write_text(text.replace(line, broken))
+    own = by_stepkit(overrides, 20)
+    assert compare(own, by_file(Path("mine.py"), 20)).equal
+    for name, (line, broken) in SABOTAGE.items():
+        assert line in text, name
+        Path("broken.py").write_text(text.replace(line, broken))
+        verdict = compare(own, by_file(Path("broken.py"), 20))
+        assert verdict.different is not None and verdict.largest > 0, name
     capsys.readouterr()
-    assert cli.main(["eject", *overrides, "--check", "broken.py"]) == 1
+    assert cli.main(["eject", *overrides, "--check", "broken.py", "--steps", "20"]) == 1
     told = capsys.readouterr().out
     assert re.search(r"network\.layers\.0\.weight \[128, 64\] differs by up to \S+: the file is not the same", told)
-    assert cli.main(["eject", *overrides, "--check", "mine.py"]) == 0
+
+
+def test_a_training_that_moves_nothing_proves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = eject("optimizer=sgd", "optimizer.lr=0.0", "trainer.max_epochs=1")
+    assert code == 1
+    assert "no parameter has moved: that proves nothing" in capsys.readouterr().out
 
 
 def test_a_file_that_does_not_run_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .copying import copy_of, docstrings
+from .copying import copy_of
 from .scopes import Outside
 from .sources import Key, copied, origin, source
 
@@ -29,7 +29,7 @@ class Bundle:
         taken: names the file itself uses.
         used: attributes the file itself asks for.
         brief: 1: outside of the section "data" docstrings keep their first paragraph, and options are not checked:
-            they stand in the file as literals, and were checked. 2: no docstrings. 0 copies everything whole.
+            they stand in the file as literals, and were checked. 2: functions have none. 0 copies everything whole.
     """
 
     def __init__(self, sections: Iterable[str], taken: Iterable[str], used: Iterable[str], brief: int = 0) -> None:
@@ -92,7 +92,8 @@ class Bundle:
         if self._brief(key):
             left |= {inner for inner in ast.walk(node) if _only_raises(inner)}
         if self._brief(key) == 2:
-            left |= set(docstrings(node))
+            functions = (inner for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef))
+            left |= {inner.body[0] for inner in functions if ast.get_docstring(inner) is not None}
         if isinstance(node, ast.ClassDef):
             left |= {member for member in node.body if not self._used_method(key, member)}
         return left

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
 from collections.abc import Iterator, Mapping
 
 from .sources import Source
@@ -33,11 +32,10 @@ def copy_of(
     for parent in ast.walk(node):
         for block in _blocks(parent):
             _cut(lines, found, block, left_out)
-    for inner in docstrings(node) if brief else ():
+    for inner in _docstrings(node) if brief else ():
         _shorten(lines, inner)
-    for function in ast.walk(node) if brief else ():
-        if isinstance(function, ast.FunctionDef):
-            _join_parameters(lines, function)
+    for part in ast.walk(node) if brief else ():
+        _pack(lines, part)
     kept = [found.lines[n - 1] for n in _comment_above(found, _first(node))]
     kept += [_FOR_CHECKERS.sub("", line).rstrip() for line in lines.values() if line is not None]
     return _without_gaps(kept)
@@ -85,8 +83,7 @@ def _cut(lines: dict[int, str | None], found: Source, block: list[ast.stmt], lef
         lines[_first(gone[0])] = " " * gone[0].col_offset + "pass"
 
 
-def docstrings(node: ast.AST) -> Iterator[ast.Expr]:
-    """The statements that are docstrings, of the node and of all inside it."""
+def _docstrings(node: ast.AST) -> Iterator[ast.Expr]:
     for inner in ast.walk(node):
         if isinstance(inner, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(inner) is not None:
             text = inner.body[0]
@@ -110,23 +107,30 @@ def _shorten(lines: dict[int, str | None], text: ast.Expr) -> None:
         lines[blank] = " " * text.col_offset + '"""'
 
 
-def _join_parameters(lines: dict[int, str | None], function: ast.FunctionDef) -> None:
-    """Parameters that stand one a line, on as few lines as hold them."""
-    start, end = function.lineno, function.body[0].lineno - 1
-    while end > start and not (lines.get(end) or "").rstrip().endswith(":"):
-        end -= 1
-    inner = [lines.get(n) or "" for n in range(start + 1, end)]
-    if len(inner) < 2 or any("#" in line for line in inner):
+def _pack(lines: dict[int, str | None], node: ast.AST) -> None:
+    """Parameters of a function and items of a literal that stand one a line, on as few lines as hold them."""
+    if isinstance(node, ast.FunctionDef):
+        first, last = node.lineno, node.body[0].lineno - 1
+        while last > first and not (lines.get(last) or "").endswith(":"):
+            last -= 1
+    elif isinstance(node, ast.Dict | ast.List | ast.Tuple | ast.Call):
+        first, last = node.lineno, node.end_lineno or node.lineno
+    else:
         return
-    indent = inner[0][: len(inner[0]) - len(inner[0].lstrip())]
-    parts = [line.strip() for line in inner]
-    joined = textwrap.wrap(" ".join(parts), WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
-    if len(joined) == 1:
-        joined = [joined[0].rstrip(",")]
-    if any('"' in part for part in parts) and len(joined) > 1:
-        return  # a default with blanks in it might be cut
-    for n in range(start + 1, end):
-        lines[n] = indent + joined[n - start - 1] if n - start - 1 < len(joined) else None
+    inner = [lines.get(n) or "" for n in range(first + 1, last)]
+    indents = {len(line) - len(line.lstrip()) for line in inner}
+    if len(inner) < 2 or len(indents) > 1 or any("#" in line for line in inner):
+        return
+    packed = [" " * indents.pop() + inner[0].strip()]
+    for item in inner[1:]:
+        if len(packed[-1]) + 1 + len(item.strip()) <= WIDTH:
+            packed[-1] += f" {item.strip()}"
+        else:
+            packed.append(" " * (len(item) - len(item.lstrip())) + item.strip())
+    if len(packed) == 1:
+        packed[0] = packed[0].rstrip(",")
+    for n in range(first + 1, last):
+        lines[n] = packed[n - first - 1] if n - first - 1 < len(packed) else None
 
 
 def _without_gaps(lines: list[str]) -> list[str]:

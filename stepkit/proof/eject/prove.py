@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +72,19 @@ def steps_to_prove(training: Training) -> tuple[int, str]:
 
 def prove(overrides: Sequence[str], file: Path, steps: int) -> Verdict:
     """Train on both sides and compare. Raises RunFailed where one of them cannot take its steps."""
-    first, own, root = by_stepkit(overrides, steps)
-    theirs = by_file(file, steps, root)
-    moved = sum(not torch.equal(first[name], tensor) for name, tensor in own.items())
-    verdict = Verdict(steps, len(own), sum(tensor.numel() for tensor in own.values()), moved)
-    if own.keys() != theirs.keys():
-        verdict.different = min(own.keys() ^ theirs.keys())
-        verdict.largest = float("inf")
+    own = by_stepkit(overrides, steps)
+    return compare(own, by_file(file, steps, own.root))
+
+
+def compare(own: Trained, theirs: State) -> Verdict:
+    """The first tensor that differs, in the model's order."""
+    after = own.after
+    moved = sum(not torch.equal(own.before[name], tensor) for name, tensor in after.items())
+    verdict = Verdict(own.steps, len(after), sum(tensor.numel() for tensor in after.values()), moved)
+    if after.keys() != theirs.keys():
+        verdict.different, verdict.largest = min(after.keys() ^ theirs.keys()), float("inf")
         return verdict
-    for name, tensor in own.items():
+    for name, tensor in after.items():
         if not _same(tensor, theirs[name]):
             verdict.different, verdict.shape = name, tuple(tensor.shape)
             verdict.largest = _largest(tensor, theirs[name])
@@ -98,10 +102,20 @@ def _largest(one: Tensor, other: Tensor) -> float:
     return float((one.double() - other.double()).abs().max())
 
 
-def by_stepkit(overrides: Sequence[str], steps: int) -> tuple[State, State, str]:
-    """(parameters and buffers before, after, the project's folder) of stepkit's own run, told to no logger."""
+@dataclass
+class Trained:
+    """stepkit's own run: parameters and buffers before and after, and the folder that its parts come from."""
+
+    steps: int
+    before: State
+    after: State
+    root: str
+
+
+def by_stepkit(overrides: Sequence[str], steps: int) -> Trained:
+    """Some steps of stepkit's own run, told to no logger; callbacks that look on have nothing to tell."""
     composed = prepare(overrides)
-    parts = build(composed)  # with the run's own length: a scheduler must not learn that it is cut short
+    parts = replace(build(composed), callbacks=[])  # with the run's own length: a scheduler must not be cut short
     composed.cfg.logger = {}
     OmegaConf.update(composed.cfg, "trainer.max_steps", steps, force_add=True)
     module: Any = parts.module
@@ -109,14 +123,11 @@ def by_stepkit(overrides: Sequence[str], steps: int) -> tuple[State, State, str]
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(composed, parts, Path(folder))
         trainer.fit(module, parts.loaders["train"], parts.loaders.get("val"))
-    if trainer.global_step != steps:
-        raise RunFailed(
-            f"the run ended after {trainer.global_step} of {steps} steps; give --steps {trainer.global_step}"
-        )
-    return (
-        {name: tensor.to(_state(module)[name].dtype) for name, tensor in before.items()},
-        _state(module),
-        str(composed.project.root),
+    if (taken := trainer.global_step) != steps:
+        raise RunFailed(f"the run ended after {taken} of {steps} steps; give --steps {taken}")
+    after = _state(module)
+    return Trained(
+        steps, {name: t.to(after[name].dtype) for name, t in before.items()}, after, str(composed.project.root)
     )
 
 
