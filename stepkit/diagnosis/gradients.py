@@ -92,7 +92,7 @@ def exploding(run: Evidence) -> Iterator[Finding]:
     yield Finding(
         "exploding gradients",
         f"the gradient's norm reached {rounded(worst)}, {rounded(worst / scale)} times that of the first steps{most}; "
-        f"so it was in {len(where)} steps from {where[0]} to {where[-1]}, while the loss rose from "
+        f"so it was in {len(where)} of the steps {where[0]} to {where[-1]}, while the loss rose from "
         f"{rounded(began, 3)} to {rounded(peak, 3)}",
         "each such step throws away what was learnt",
         "step.clip=1.0" if run.setting("step.clip") is None else run.lr(0.1),
@@ -189,7 +189,8 @@ def noise(run: Evidence) -> Iterator[Finding]:
     single, squares = scale.values[here], norm.values[there] ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         signals = squares / (1 + single / batch)
-    steps, single, signals = (column[np.isfinite(signals)] for column in (steps, single, signals))
+    good = np.isfinite(signals)
+    steps, single, signals = steps[good], single[good], signals[good]
     half = len(steps) // 2  # the end of every training is noise: its beginning must be too
     if half < t.LOOKS:
         raise NotSeen(f"{len(steps)} values of gradient/noise_scale, {2 * t.LOOKS} are wanted")

@@ -27,7 +27,8 @@ SPIKES = 3  # such steps before they are called exploding: one outlier in the da
 OVERFLOWS = 0.01  # share of steps with a gradient that is not finite, under float16: its scaler finds its scale so
 CLIPPED = 0.95  # share of steps in which the clipping bites: a clip against rare spikes bites in a few per cent
 CUT = 0.5  # and what it leaves of the norm in the median step: cutting off less does little harm
-NOISY = 20.0  # noise scale over batch size; McCandlish et al. 2018 call 1 the balance of time and samples
+NOISY = 10.0  # noise scale over batch size, with two standard errors of doubt against it; digits begin with 2, and
+# McCandlish et al. 2018 call 1 the balance of time and samples
 
 # -- movement -------------------------------------------------------------------------------------------------------
 RATIO = (1e-4, 1e-2)  # the band of |Δθ|/|θ| that charts show
@@ -36,7 +37,8 @@ FALLEN = 0.5  # of the first loss: where it fell so far, small updates were larg
 RESTING = 0.1  # of the steps, in one piece, with a learning rate of zero: schedules end in zero for a step or an epoch
 
 # -- units ----------------------------------------------------------------------------------------------------------
-DEAD = 0.5  # mean share of units that are zero for a whole batch; healthy: up to 0.11, in small batches more
+DEAD = 0.5  # mean share of units that are zero for a whole batch; healthy: up to 0.11
+BATCH = 16  # samples below which a layer must be dead as a whole: a unit that is zero half the time is so in all of 4
 DEAD_LAYER = 0.9  # the worst layer's
 SATURATED = 0.5  # mean share of activations at the ends of a bounded function, from the beginning on
 SATURATED_LAYER = 0.9  # the worst layer's; a confident last sigmoid ends there, but does not begin there

@@ -15,8 +15,12 @@ from .finding import Finding, NotSeen, listed
 def dead(run: Evidence) -> Iterator[Finding]:
     """Units that are zero for whole batches, over the later half."""
     found, worst = run.series("activation/dead", t.LOOKS), run.series("activation/dead_worst", t.LOOKS)
-    mean, layer = (float(np.median(later_half(s.values))) for s in (found, worst))
-    if mean < t.DEAD and layer < t.DEAD_LAYER:
+    late = later_half(worst.values)
+    mean, layer = float(np.median(later_half(found.values))), float(np.median(late))
+    if (run.number("data.batch_size") or 0) < t.BATCH:
+        if late.min() < 1.0:  # of one sample every other unit is zero
+            raise NotSeen(f"batches below {t.BATCH} samples cannot tell dead units from quiet ones")
+    elif mean < t.DEAD and layer < t.DEAD_LAYER:
         return
     steps = span(found.steps[len(found.steps) // 2 :])
     names = _without_gradient(run)

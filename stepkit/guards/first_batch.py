@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import Unsupported, WrongData, WrongModel
+from ..loading.workers import unchanged_random_state
 from ..step import Step, places
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
@@ -30,14 +29,11 @@ ELEMENTWISE_LOSSES = (
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Whatever happens inside leaves random numbers, buffers and gradients as they were."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
-        yield
+        with unchanged_random_state():
+            yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
         with torch.no_grad():
             for name, buffer in module.named_buffers():
                 buffer.copy_(buffers[name])

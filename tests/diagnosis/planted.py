@@ -122,23 +122,34 @@ class Plant:
     tries: str = ""
 
 
+TINY = ("optimizer.lr=1e-7",)
+HUGE = ("optimizer=sgd", "optimizer.lr=30", "data.scale=3")
+BY_HEART = ("data.train=48", "data.spread=3", "trainer.max_epochs=60", "optimizer.weight_decay=0")
+OVER = ("scheduler=polynomial", "scheduler.total_iters=3")
+NOISY = (
+    *("data.train=1600", "data.spread=6", "data.batch_size=1", "step.accumulate=8"),
+    *("optimizer.lr=3e-4", "trainer.max_epochs=4", "observe.statistics_every=1"),
+)
+BRANCH = ("branch.weight", "branch.bias")
+
 PLANTS = (
     Plant("sigmoids eight deep", "vanishing gradients", (), DeepSigmoid, ("0", "2")),
     Plant("layers that amplify", "exploding gradients", ("optimizer.lr=1e-6",), Amplifying, ("12", "14")),
-    Plant("a huge learning rate", "exploding gradients", ("optimizer=sgd", "optimizer.lr=30", "data.scale=3"), tries="step.clip=1.0"),
+    Plant("a huge learning rate", "exploding gradients", HUGE, tries="step.clip=1.0"),
+    Plant("a huge learning rate", "numbers gone wrong", HUGE, tries="optimizer.lr=3"),
     Plant("a large learning rate", "updates too large", ("optimizer.lr=3",), tries="optimizer.lr="),
-    Plant("a tiny learning rate", "updates too small", ("optimizer.lr=1e-7",), tries="optimizer.lr="),
-    Plant("a tiny learning rate", "loss not falling", ("optimizer.lr=1e-7",), tries="optimizer.lr=1e-6"),
+    Plant("a tiny learning rate", "updates too small", TINY, places=("layers.0.weight",), tries="optimizer.lr="),
+    Plant("a tiny learning rate", "loss not falling", TINY, tries="optimizer.lr="),
     Plant("ReLUs below zero", "dead units", ("optimizer.lr=1e-4",), DeadMiddle, ("middle.weight", "middle.bias")),
     Plant("tanh at its ends", "saturated units", ("optimizer.lr=1e-5",), Saturated),
-    Plant("a branch never used", "parameters that never move", (), Unconnected, ("branch.weight", "branch.bias")),
-    Plant("a branch times zero", "parameters that never move", (), Cut, ("branch.weight", "branch.bias")),
-    Plant("few samples", "overfitting", ("data.train=48", "data.spread=3", "trainer.max_epochs=60", "optimizer.weight_decay=0"), Wide, tries="optimizer.weight_decay=0.1"),
+    Plant("a branch never used", "parameters that never move", (), Unconnected, BRANCH),
+    Plant("a branch times zero", "parameters that never move", (), Cut, BRANCH),
+    Plant("few samples", "overfitting", BY_HEART, Wide, tries="optimizer.weight_decay=0.1"),
     Plant("a clip of 0.001", "clipping always bites", ("step.clip=1e-3",), tries="step.clip="),
     Plant("labels shuffled", "loss at chance", ("data.wrong=1",), tries="stepkit check"),
-    Plant("a schedule that is over", "learning rate zero", ("scheduler=polynomial", "scheduler.total_iters=3"), tries="scheduler=null"),
-    Plant("mostly noise", "gradient noise", ("data.spread=4", "data.batch_size=1", "step.accumulate=4", "optimizer.lr=1e-3"), tries="step.accumulate=16"),
-)  # fmt: skip
+    Plant("a schedule that is over", "learning rate zero", OVER, tries="scheduler=null"),
+    Plant("mostly noise", "gradient noise", NOISY, tries="step.accumulate=32"),
+)
 
 
 def trained(plant: Plant, *more: str) -> sk.Run:

@@ -39,16 +39,21 @@ class Poisoned(nn.Module):
         return self.second(hidden)
 
 
+def poison(*steps: int, before: int = 2) -> None:
+    """Poison these training steps; before the first one a run tries a batch and draws the graph."""
+    Poisoned.calls, Poisoned.bad = 0, {step - 1 + before for step in steps}
+
+
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    Poisoned.calls, Poisoned.bad = 0, set()
+    poison()
 
 
 SHORT = ("trainer.max_epochs=1", "optimizer=adam", "trainer.limit_train_batches=12")
 
 
 def test_raise_ends_the_run_before_the_step_and_names_step_samples_and_parameters(own_folder: Path) -> None:
-    Poisoned.bad = {6}  # the first call is the trial of the first batch: training step 6
+    poison(6)
     with pytest.raises(RunFailed) as caught:
         sk.run(*SHORT, model=Poisoned)
     line = str(caught.value)
@@ -68,9 +73,9 @@ def state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_skip_leaves_parameters_and_optimizer_state_untouched_bit_for_bit() -> None:
     """Twelve steps of which the last three are skipped end as nine steps do."""
-    Poisoned.bad = {10, 11, 12}
+    poison(10, 11, 12)
     skipped = sk.run(*SHORT, "step.nonfinite=skip", model=Poisoned)
-    Poisoned.calls, Poisoned.bad = 0, set()
+    poison()
     shorter = sk.run("trainer.max_epochs=1", "optimizer=adam", "trainer.limit_train_batches=9", model=Poisoned)
     (weights, optimizer), (expected, expected_optimizer) = state(skipped.path), state(shorter.path)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
@@ -84,13 +89,13 @@ def test_skip_leaves_parameters_and_optimizer_state_untouched_bit_for_bit() -> N
 
 
 def test_too_many_skipped_in_a_row_end_the_run() -> None:
-    Poisoned.bad = {3, 4, 5}
+    poison(3, 4, 5)
     with pytest.raises(RunFailed, match=r"3 steps in a row were not finite; step 5"):
         sk.run(*SHORT, "step.nonfinite=skip", "step.nonfinite_limit=3", model=Poisoned)
 
 
 def test_ignore_trains_on_as_plain_pytorch_does() -> None:
-    Poisoned.bad = {3}
+    poison(3)
     run = sk.run(*SHORT, "step.nonfinite=ignore", model=Poisoned)
     assert run.status == "finished"
     assert any(torch.isnan(value).any() for value in state(run.path)[0].values())
@@ -114,7 +119,7 @@ def test_read_late_as_on_an_accelerator_the_run_still_names_the_exact_step_befor
 
     watch = next(callback for callback in trainer.callbacks if isinstance(callback, Watch))
     watch.guard = Late("raise")
-    Poisoned.calls, Poisoned.bad = 0, {4}
+    poison(5, before=0)
     with pytest.raises(NotFinite, match=r"step 5: not finite"):
         trainer.fit(parts.module, parts.loaders["train"], parts.loaders["val"])
     assert not list(tmp_path.glob("checkpoints/*"))
