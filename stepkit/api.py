@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from .config.project import Project
+    from .diagnosis import Finding
     from .spec import DataSpec
 
 
@@ -49,6 +50,12 @@ class Run:
         from omegaconf import OmegaConf
 
         return OmegaConf.load(self.path / "config.yaml")  # type: ignore[return-value]
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong with the training: what and where, why it matters, one thing to try."""
+        from .diagnosis import findings
+
+        return findings(self.path)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"

@@ -291,6 +291,15 @@ def test_a_grid_runs_every_point_as_a_run_of_its_own(stepkit: Command, own_folde
     assert ["optimizer.lr=0.1" in text for text in overrides] == [True, False, True, False]
 
 
+def test_a_run_tells_its_doctor_s_findings_in_python_and_in_show(capsys: pytest.CaptureFixture[str]) -> None:
+    healthy = sk.run("trainer.max_epochs=4")
+    assert healthy.doctor() == []
+    ill = sk.run("trainer.max_epochs=4", "optimizer.lr=1e-8")
+    assert "updates too small" in [finding.kind for finding in ill.doctor()]
+    assert main(["show", str(ill.path)]) == 0
+    assert "updates too small" in capsys.readouterr().out
+
+
 def test_an_option_and_an_override_may_stand_in_any_order(stepkit: Command, own_folder: Path) -> None:
     assert stepkit("seed=1", "-m", "optimizer.lr=0.1,0.01", "trainer.max_epochs=1").returncode == 0
     assert len(list(own_folder.glob("outputs/digits/*/*/run.json"))) == 2

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config.project import find_project
+from ..diagnosis import findings
 from ..record.find import find_run
 from ..review.row import Row
 from ..review.runs import STYLES, facts
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps({**facts(row), "checkpoints": [str(path) for path in checkpoints(row)]}, indent=2))
         return 0
     console = wide_console()
-    for section in (head, results, loss, origin, files):  # what else a run has to tell becomes one more of these
+    for section in (head, results, loss, doctor, origin, files):  # what else a run tells becomes one more of these
         section(console, row)
     return 0
 
@@ -91,6 +92,13 @@ def loss(console: Console, row: Row) -> None:
 
     for line in loss_lines(console, [row], LABEL):
         console.print(line, markup=False, highlight=False)
+
+
+def doctor(console: Console, row: Row) -> None:
+    """What is wrong with the training, if anything is."""
+    found = findings(row.path)
+    told = [f"{finding.kind}: {finding.what}" for finding in found]
+    _lines(console, [("doctor" if n == 0 else "", line) for n, line in enumerate(told or ["nothing found"])])
 
 
 def origin(console: Console, row: Row) -> None:

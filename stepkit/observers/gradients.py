@@ -143,6 +143,7 @@ class Watch(Callback):
         if self._order is not None:
             self._order.stop()
         self.flush(trainer, judge=False)
+        self.written.finish(trainer, [name for name, _ in self._parameters])
 
     def flush(self, trainer: pl.Trainer, *, judge: bool = True) -> None:
         """Fetch what was seen, and write it. Raises NotFinite for what was not read before."""

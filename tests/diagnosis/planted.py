@@ -127,8 +127,8 @@ HUGE = ("optimizer=sgd", "optimizer.lr=30", "data.scale=3")
 BY_HEART = ("data.train=48", "data.spread=3", "trainer.max_epochs=60", "optimizer.weight_decay=0")
 OVER = ("scheduler=polynomial", "scheduler.total_iters=3")
 NOISY = (
-    *("data.train=1600", "data.spread=6", "data.batch_size=1", "step.accumulate=8"),
-    *("optimizer.lr=3e-4", "trainer.max_epochs=4", "observe.statistics_every=1"),
+    *("data.wrong=1", "data.train=1600", "data.batch_size=2", "step.accumulate=4", "optimizer=sgd"),
+    *("optimizer.lr=1e-2", "trainer.max_epochs=4", "observe.statistics_every=1"),
 )
 BRANCH = ("branch.weight", "branch.bias")
 
@@ -148,7 +148,7 @@ PLANTS = (
     Plant("a clip of 0.001", "clipping always bites", ("step.clip=1e-3",), tries="step.clip="),
     Plant("labels shuffled", "loss at chance", ("data.wrong=1",), tries="stepkit check"),
     Plant("a schedule that is over", "learning rate zero", OVER, tries="scheduler=null"),
-    Plant("mostly noise", "gradient noise", NOISY, tries="step.accumulate=32"),
+    Plant("mostly noise", "gradient noise", NOISY, tries="step.accumulate=16"),
 )
 
 

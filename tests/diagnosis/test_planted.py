@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -82,3 +84,11 @@ def test_what_it_says_to_try_is_taken_and_helps() -> None:
     (finding,) = (f for f in findings(trained(plant).path) if f.kind == plant.kind)
     better = trained(plant, finding.advice, "trainer.max_epochs=8")
     assert finding.kind not in {f.kind for f in findings(better.path)}
+
+
+def test_the_doctor_needs_no_torch() -> None:
+    path = trained(Plant("none", "none", ("trainer.max_epochs=1",))).path
+    code = f"import sys; from stepkit.cli import main; main(['doctor', {str(path)!r}]); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(ran.stdout.split())
+    assert "stepkit.diagnosis.learning" in modules and not {"torch", "pytorch_lightning"} & modules
