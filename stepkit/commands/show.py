@@ -96,9 +96,10 @@ def loss(console: Console, row: Row) -> None:
 
 def doctor(console: Console, row: Row) -> None:
     """What is wrong with the training, if anything is."""
-    found = findings(row.path)
+    found = [] if row.damaged else findings(row.path)
     told = [f"{finding.kind}: {finding.what}" for finding in found]
-    _lines(console, [("doctor" if n == 0 else "", line) for n, line in enumerate(told or ["nothing found"])])
+    told = told or ["" if row.damaged else "nothing found"]
+    _lines(console, [("doctor" if n == 0 else "", line) for n, line in enumerate(told)])
 
 
 def origin(console: Console, row: Row) -> None:

@@ -91,10 +91,11 @@ def test_each_sample_is_seen_once_an_epoch_by_one_rank(stepkit: Command, own_fol
     # The parent of the ranks tries one batch before it starts them, as the single process does.
     once = sorted(row for rows in counts["cpu"] for row in rows)
     by_rank = [rows for rows in counts["ddp_cpu"] if len(rows) > 200]
-    assert len(by_rank) == 2 and abs(len(by_rank[0]) - len(by_rank[1])) <= 51
+    assert len(by_rank) == 2 and abs(len(by_rank[0]) - len(by_rank[1])) <= 50 + 50
     trained = [row for rows in by_rank for row in rows]
     assert set(trained) == set(once)
-    assert len(trained) - 2 * 50 == len(once) - 100  # each rank, and the single process, tried its first batch once
+    # Before training each process tries its first batch, and the first of them draws the graph of it.
+    assert len(trained) - 3 * 50 == len(once) - 2 * 100
 
 
 def test_a_python_script_runs_once_however_many_ranks_train(own_folder: Path) -> None:
