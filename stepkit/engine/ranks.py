@@ -45,6 +45,15 @@ def inside() -> bool:
     return MARK in os.environ
 
 
+def leave() -> None:
+    """The end of a rank: all wait for each other, so that none takes a connection away that another still reads."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def check(used: Iterable[Plugin]) -> None:
     """Raises Unsupported for a class at hand: another process cannot reach it."""
     for plugin in used:
