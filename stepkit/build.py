@@ -23,7 +23,7 @@ from .construct import construct, first_line
 from .engine.checkpoint import Best, Carried
 from .engine.ranks import place
 from .errors import NoDevice, Unsupported, WrongValue, nearest
-from .guards.first_batch import check_accumulation, check_first_batch, check_optimizer, undisturbed
+from .guards.first_batch import check_accumulation, check_first_batch, check_optimizer, check_skipping, undisturbed
 from .guards.nonfinite import Guard
 from .loading.adapt import adapt
 from .loading.loader import loader
@@ -162,6 +162,7 @@ def _try_optimizer(step: Step, composed: Composed) -> None:
     optimizer = construct(composed, "optimizer", groups)
     check_optimizer(optimizer, step)
     check_accumulation(optimizer, composed.cfg.step.accumulate)
+    check_skipping(optimizer, composed.cfg.step.nonfinite)
     if composed.cfg.scheduler is not None:
         construct(composed, "scheduler", optimizer)
 

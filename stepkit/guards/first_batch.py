@@ -41,10 +41,15 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
 
 def check_first_batch(step: Step, batch: Any, indices: Tensor | None = None) -> None:
-    """Forward and loss of one batch. Raises WrongModel or WrongData, naming the shapes or values seen."""
+    """Forward, loss and backward of one batch. Raises WrongModel or WrongData, naming the shapes or values seen."""
     with undisturbed(step):
         plain = type(step).training_step is Step.training_step
-        check_loss(_pair_loss(step, batch, indices) if plain else step.training_step(batch, 0), step)
+        loss: Any = _pair_loss(step, batch, indices) if plain else step.training_step(batch, 0)
+        check_loss(loss, step)
+        made = step.configure_optimizers()
+        optimizer = made.get("optimizer") if isinstance(made, dict) else made
+        if isinstance(optimizer, torch.optim.Optimizer):
+            check_reached(loss["loss"] if isinstance(loss, dict) else loss, optimizer)
 
 
 def _pair_loss(step: Step, batch: Any, indices: Tensor | None) -> Tensor:
@@ -128,6 +133,20 @@ def check_loss(loss: Any, module: nn.Module) -> None:
         raise WrongModel(f"the loss does not depend on any parameter: {reason}; nothing would be trained")
 
 
+def check_reached(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """The loss must reach a parameter that the optimizer holds. Raises WrongModel."""
+    held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    try:
+        gradients = torch.autograd.grad(loss, held, allow_unused=True)
+    except RuntimeError as error:
+        raise WrongModel(f"loss.backward() fails: {_first_line(error)}") from error
+    if all(gradient is None for gradient in gradients):
+        raise WrongModel(
+            f"{_name(optimizer)} holds {len(held)} parameters and the loss reaches none of them; nothing would be "
+            "trained: give the optimizer the parameters that forward uses"
+        )
+
+
 def check_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
     """An optimizer must hold a parameter that can get a gradient. Raises WrongModel."""
     held = [p for group in optimizer.param_groups for p in group["params"]]
@@ -142,6 +161,12 @@ def check_accumulation(optimizer: torch.optim.Optimizer, accumulate: int) -> Non
             f"step.accumulate={accumulate}: {_name(optimizer)} evaluates the loss several times a step, each time on "
             f"one micro-batch; give step.accumulate=1 and a larger data.batch_size"
         )
+
+
+def check_skipping(optimizer: torch.optim.Optimizer, nonfinite: str) -> None:
+    """A step is skipped by taking its gradients away, which stops no LBFGS. Raises Unsupported."""
+    if nonfinite == "skip" and needs_closure(optimizer):
+        raise Unsupported(f"step.nonfinite=skip: {_name(optimizer)} evaluates the loss itself; give raise or ignore")
 
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:

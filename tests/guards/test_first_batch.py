@@ -56,10 +56,35 @@ class Frozen(Classes):
         self.requires_grad_(False)
 
 
+class Elsewhere(nn.Module):
+    """Trains a parameter that no optimizer can see, and shows it one that forward does not use."""
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.shown = nn.Linear(2, 2)
+        self.used = [nn.Linear(in_features, num_classes)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used[0](x)
+
+
+class Broken(Classes):
+    def forward(self, x: Tensor) -> Tensor:
+        output = super().forward(x).exp()
+        return output.add_(1)  # exp needs its own output for its gradient
+
+
 LABELS = torch.arange(40) % 4
 BAD_LABELS = torch.where(torch.arange(40) == 17, 7, LABELS)
 COMMON = ("experiment=null", "optimizer.lr=0.1", "trainer.max_epochs=1", "data.batch_size=40", "metric=null")
 CASES: list[tuple[dict[str, Any], list[str], str]] = [
+    ({"data": data(LABELS, "classification"), "model": Elsewhere}, [], r"holds 2 parameters and the loss reaches none"),
+    ({"data": data(LABELS, "classification"), "model": Broken}, [], r"loss\.backward\(\) fails: .*inplace"),
+    (
+        {"data": data(LABELS, "classification"), "model": Classes},
+        ["optimizer=lbfgs", "step.nonfinite=skip"],
+        r"step\.nonfinite=skip: LBFGS evaluates the loss itself",
+    ),
     (
         {"data": data(torch.randn(40, 1)), "model": Flat},
         ["loss=mse"],
