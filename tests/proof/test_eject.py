@@ -297,7 +297,10 @@ REFUSALS = {
     "several processes": (["trainer=ddp_cpu"], "trainer: 2 processes cannot be written as one plain loop"),
     "a time limit": (["+trainer.max_time='00:00:01:00'"], "trainer.max_time=00:00:01:00: eject cannot write it"),
     "validation inside": (["+trainer.val_check_interval=0.5"], "trainer.val_check_interval=0.5: eject cannot write it"),
-    "lbfgs that skips": (["optimizer=lbfgs", "step.nonfinite=skip"], "step.nonfinite=skip: not with an optimizer"),
+    "lbfgs that skips": (
+        ["optimizer=lbfgs", "step.nonfinite=skip"],
+        "step.nonfinite=skip: LBFGS evaluates the loss itself",
+    ),
     "not a Python file": (["--out", "mine.txt"], "mine.txt: a Python file is written"),
     "a name that hides": (["--out", "random.py"], "random.py: would hide the module 'random'"),
     "no steps": (["--steps", "0"], "--steps=0: give 1 or more"),

@@ -157,8 +157,6 @@ def refusals(composed: Composed, parts: Parts, trainer: pl.Trainer) -> Iterator[
     for field in unknown:
         if getattr(settings, field.name) != field.default:
             yield Unsupported(f"step.{field.name}={getattr(settings, field.name)}: eject cannot write it; leave it out")
-    if settings.nonfinite == "skip" and isinstance(module, Step) and needs_closure(_optimizer(module)):
-        yield Unsupported("step.nonfinite=skip: not with an optimizer that takes a closure; give step.nonfinite=raise")
     if _when(composed) == "plateau" and (composed.cfg.trainer.get("check_val_every_n_epoch") or 1) != 1:
         yield Unsupported("trainer.check_val_every_n_epoch: a scheduler that waits for a metric needs it every epoch")
     if _when(composed) == "plateau" and scheduler_interval(composed) == "step":
